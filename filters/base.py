@@ -1,0 +1,30 @@
+"""What every filter is: its own configuration, and a judgement of samples."""
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from filters.sample import Sample
+from filters.verdict import Verdict
+
+
+class Filter(BaseModel):
+    """A filter is its knobs. A subclass adds `kind: Literal[...]` and either `check` or `judge`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    version: ClassVar[int] = 1
+    """Raised whenever the same knobs could give another verdict; part of every ledger row and manifest."""
+
+    def check(self, sample: Sample) -> Verdict:
+        """Judge one sample by itself."""
+        raise NotImplementedError(f"{type(self).__name__} judges samples together: call judge()")
+
+    def judge(self, samples: Iterable[Sample]) -> Iterator[Verdict]:
+        """Yield one verdict for each sample, in order.
+
+        Filters that look at several samples (duplicates, selection) or work in bulk override this; they may read ahead,
+        yet must yield exactly as many verdicts as they read samples.
+        """
+        return map(self.check, samples)

@@ -1,0 +1,72 @@
+"""`manifest.json`: what a dataset version is made of, and the only contract between it and the trainer."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
+
+Split = Literal["train", "eval", "test"]
+
+
+class Part(BaseModel):
+    """One file of an export; `path` is relative to the folder, `sha256` of its bytes."""
+
+    path: str
+    sha256: str
+    rows: NonNegativeInt
+    bytes: NonNegativeInt
+
+
+class TeacherEntry(BaseModel):
+    """A teacher whose traces are in the version, with the sampling its batches asked for."""
+
+    name: str
+    model: str
+    license: str
+    revision: str | None = None
+    sampling: list[dict[str, Any]] = []
+
+
+class FilterCount(BaseModel):
+    """One line of the funnel: what reached a filter of the recipe, and what became of it."""
+
+    kind: str
+    version: int
+    knobs: dict[str, Any]
+    input: NonNegativeInt
+    kept: NonNegativeInt
+    rejected: NonNegativeInt
+    abstained: NonNegativeInt
+    reasons: dict[str, NonNegativeInt]
+    """Count for each reason, rejections and abstentions alike."""
+
+
+class Licence(BaseModel):
+    """What may be done with the version, and on which conditions."""
+
+    decision: Literal["allowed", "allowed_with_duties", "forbidden", "unknown"]
+    intended_use: Literal["research", "commercial"]
+    duties: list[str] = []
+    clauses: list[str] = []
+    overrides: list[dict[str, str]] = []
+
+
+class Manifest(BaseModel):
+    """The manifest of one sealed dataset version. `input` always equals kept plus the sum of the funnel's rejections."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = 1
+    dataset: str
+    version: int
+    sha256: str
+    """Of the kept rows in order, each as canonical JSON with a newline: independent of file format and library."""
+    batches: list[str]
+    recipe: dict[str, Any]
+    teachers: list[TeacherEntry]
+    input: NonNegativeInt
+    kept: NonNegativeInt
+    funnel: list[FilterCount]
+    splits: dict[Split, list[Part]]
+    rejected: Part
+    """Every rejected row with `filter`, `reason`, `detail`, `evidence` beside the columns of the kept ones."""
+    licence: Licence

@@ -1,0 +1,69 @@
+"""Finding the answer in a response: the last `\\boxed{}`, or what its last line calls the answer. Linear in the text."""
+
+import re
+from typing import Any
+
+from filters.verdict import KEEP, Verdict, reject
+
+EVIDENCE_CHARS_MAX = 200
+"""Evidence is for a person's eye and is stored with every rejected row."""
+
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BETWEEN_BOXES = re.compile(r"[\s$]*(?:,|;|,?\s*\band\b|,?\s*\bor\b)[\s$]*")
+_MARKED = re.compile(r".*\banswer\W{0,4}(?:is|:|=)\W{0,4}?\s*(?P<answer>\S.*)$|^\s*####\s*(?P<final>\S.*)$", re.IGNORECASE)
+_LINE_CHARS_MAX = 500
+
+
+def boxed(text: str) -> str | None:
+    r"""Return what the last `\boxed{}` holds; "" if the text ends before it closes; None without any box.
+
+    Boxes joined by nothing but a comma, "and" or "or" are one answer in several parts: `\boxed{1} and \boxed{2}`.
+    """
+    parts: list[str] = []
+    end_of_next = len(text)
+    start_of_next = None
+    while (start := max(text.rfind("\\boxed", 0, end_of_next), text.rfind("\\fbox", 0, end_of_next))) >= 0:
+        opened = _BOX.match(text, start)
+        if opened is None:
+            break
+        closed = _closing_brace(text, opened.end(), start_of_next)
+        if closed is None:
+            return "" if not parts else ", ".join(parts)
+        if start_of_next is not None and not _BETWEEN_BOXES.fullmatch(text, closed + 1, start_of_next):
+            break
+        parts.insert(0, text[opened.end() : closed].strip())
+        start_of_next = end_of_next = start
+    return ", ".join(parts) if parts else None
+
+
+def _closing_brace(text: str, start: int, end: int | None) -> int | None:
+    depth = 1
+    for found in _BRACE.finditer(text, start, len(text) if end is None else end):
+        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+        if depth == 0:
+            return found.start()
+    return None
+
+
+def marked(text: str) -> str | None:
+    """Return the rest of the last line after "the answer is", "Answer:" or "####", without markup; None if unmarked."""
+    line = text.rstrip()[-_LINE_CHARS_MAX:].rsplit("\n", 1)[-1]
+    found = _MARKED.match(line)
+    if found is None:
+        return None
+    return (found["answer"] or found["final"]).strip().strip("*").strip()
+
+
+def compared(equal: bool, extracted: str, expected: str) -> Verdict:
+    """Return the verdict of a comparison that could be made."""
+    return KEEP if equal else reject("wrong_answer", **_evidence(extracted, expected))
+
+
+def no_answer(detail: str, expected: str) -> Verdict:
+    """Return the verdict for a response that gives no answer."""
+    return reject("no_answer", detail, **_evidence("", expected))
+
+
+def _evidence(extracted: str, expected: str) -> dict[str, Any]:
+    return {"extracted": extracted[:EVIDENCE_CHARS_MAX], "expected": expected[:EVIDENCE_CHARS_MAX]}

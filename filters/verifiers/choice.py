@@ -1,0 +1,53 @@
+"""Which letter of a multiple choice does the response settle on?"""
+
+import re
+
+from filters.verdict import Verdict, abstain
+from filters.verifiers.answer import boxed, compared, no_answer
+
+# A letter is a choice where punctuation, a line's end or a capitalised option follows: "B", "(B)", "B. Paris", "B Paris".
+# "A dog" and "I think" are English, so a lower-case word after the letter rules it out.
+_AFTER = r"(?![A-Za-z0-9'’])(?=\W*$|\s*[).:,;*\]}]|\s+[^a-z\s])"
+_LETTER = r"(?P<letter>[A-J])"
+_ALONE = re.compile(rf"^\W*(?:\\text\w*\s*\{{|\\mathrm\s*\{{|option\s+|choice\s+)?\W*{_LETTER}{_AFTER}", re.IGNORECASE)
+_SAID = re.compile(
+    rf"\b(?:answer|choice|option)\W{{0,4}}(?:is|:|=)?\W{{0,4}}(?:(?:option|choice)\s+)?\W{{0,4}}?\b{_LETTER}{_AFTER}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TAIL_CHARS = 2000
+"""The choice is stated at the end; longer looks would find the options as they were discussed."""
+
+
+def gradable(reference: str) -> bool:
+    """Tell whether the reference names one letter from A to J."""
+    return _letter(reference) is not None
+
+
+def verify(response: str, reference: str) -> Verdict:
+    """Compare letters: the boxed one, else the last that is called the answer, else one that stands alone at the end."""
+    expected = _letter(reference)
+    if expected is None:
+        return abstain("reference_not_gradable", "the reference names no letter from A to J")
+    extracted = _chosen(response)
+    if extracted is None:
+        return no_answer("no letter from A to J is called the answer", expected)
+    return compared(extracted == expected, extracted, expected)
+
+
+quick = verify
+
+
+def _letter(text: str) -> str | None:
+    held = boxed(text[-_TAIL_CHARS:])
+    found = _ALONE.match((text if held is None else held).strip()[:100])
+    return found["letter"].upper() if found else None
+
+
+def _chosen(response: str) -> str | None:
+    tail = response[-_TAIL_CHARS:].rstrip()
+    if boxed(tail) is not None:
+        return _letter(tail)
+    said = list(_SAID.finditer(tail))
+    if said:
+        return said[-1]["letter"].upper()
+    return _letter(tail.rsplit("\n", 1)[-1])

@@ -1,0 +1,33 @@
+"""Is the response the reference, word for word? Case, spacing and a closing full stop do not count."""
+
+from filters.verdict import Verdict, abstain
+from filters.verifiers.answer import boxed, compared, marked, no_answer
+
+
+def gradable(reference: str) -> bool:
+    """Tell whether anything is left of the reference to compare with."""
+    return bool(_plain(reference))
+
+
+def verify(response: str, reference: str) -> Verdict:
+    """Compare the boxed answer, else what the last line calls the answer, else the whole response."""
+    expected = _plain(reference)
+    if not expected:
+        return abstain("reference_not_gradable", "the reference is empty")
+    found = boxed(response)
+    if found is None:
+        # The whole response is tried first: a reference may itself read "The answer is 42."
+        if _plain(response) == expected:
+            return compared(True, response, reference)
+        found = marked(response) or response
+    extracted = _plain(found)
+    if not extracted:
+        return no_answer("the response is empty", reference)
+    return compared(extracted == expected, found.strip(), reference)
+
+
+quick = verify
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).removesuffix(".").strip()

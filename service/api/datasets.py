@@ -1,0 +1,125 @@
+"""Datasets: curate a version, read its ledger, take it away."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse, StreamingResponse
+
+from service import curation, download
+from service.api.deps import After, DatabaseDep, Limit, SettingsDep
+from service.api.shapes import VersionIn, VersionOut
+from service.errors import Conflict
+from service.models import DatasetVersion, VersionState
+from service.settings import Settings
+from service.store import datasets
+from service.store.database import Database
+from service.views import ledger_row, version_out
+
+router = APIRouter(prefix="/api/datasets", tags=["datasets"])
+Split = Literal["train", "eval", "test"]
+
+
+@router.post("", response_model=VersionOut, status_code=202)
+def create(body: VersionIn, database: DatabaseDep, response: Response) -> VersionOut:
+    """Curate batches by a recipe into a new version; the same order again gives back the version it made (200)."""
+    version, new = curation.order(database, body)
+    response.status_code = 202 if new else 200
+    with database.read() as session:
+        return version_out(session, version)
+
+
+@router.get("")
+def list_datasets(database: DatabaseDep) -> dict[str, Any]:
+    """List datasets with their versions, newest first."""
+    with database.read() as session:
+        return {"data": [_dataset(database, dataset.name) for dataset in datasets.every(session)]}
+
+
+@router.get("/{name}")
+def one(name: str, database: DatabaseDep) -> dict[str, Any]:
+    """Return a dataset with its versions, newest first."""
+    return _dataset(database, name)
+
+
+def _dataset(database: Database, name: str) -> dict[str, Any]:
+    with database.read() as session:
+        return {"name": name, "versions": [version_out(session, version) for version in datasets.versions(session, name)]}
+
+
+@router.get("/{name}/versions/{number}", response_model=VersionOut)
+def one_version(name: str, number: int, database: DatabaseDep) -> VersionOut:
+    """Return one version: state, funnel, splits, licence, sha256."""
+    with database.read() as session:
+        return version_out(session, datasets.version(session, name, number))
+
+
+@router.get("/{name}/versions/{number}/ledger")
+def ledger(
+    name: str,
+    number: int,
+    database: DatabaseDep,
+    limit: Limit,
+    after: After = 0,
+    outcome: Literal["keep", "reject"] | None = None,
+    filter_kind: Annotated[str | None, Query(alias="filter")] = None,
+    reason: str | None = None,
+) -> dict[str, Any]:
+    """List what became of every trace, and why, in the order of trace ids."""
+    wanted = {"outcome": outcome, "filter": filter_kind, "reason": reason}
+    with database.read() as session:
+        version = datasets.version(session, name, number)
+        rows = datasets.ledger(session, version.id or 0, wanted, after=after, limit=limit)
+    data = [ledger_row(*row) for row in rows]
+    return {"data": data, "next": data[-1].trace if len(data) == limit else None}
+
+
+@router.get("/{name}/versions/{number}/download", response_class=StreamingResponse)
+def take(
+    name: str,
+    number: int,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    format: Literal["parquet", "jsonl"] = "parquet",
+    split: Split = "train",
+) -> StreamingResponse:
+    """Download the export folder as a zip (`parquet`), or one split as JSON lines (`jsonl`)."""
+    folder = _sealed(database, settings, name, number, licensed=True)
+    chunks: Iterator[bytes] = download.zipped(folder) if format == "parquet" else download.jsonl(folder, split)
+    ending, kind = ("zip", "application/zip") if format == "parquet" else (f"{split}.jsonl", "application/jsonl")
+    headers = {"Content-Disposition": f'attachment; filename="{name}-v{number}.{ending}"'}
+    return StreamingResponse(chunks, media_type=kind, headers=headers)
+
+
+@router.get("/{name}/versions/{number}/card", response_class=FileResponse)
+def card(name: str, number: int, database: DatabaseDep, settings: SettingsDep) -> FileResponse:
+    """Return the dataset card."""
+    return FileResponse(_sealed(database, settings, name, number) / "README.md", media_type="text/markdown")
+
+
+@router.get("/{name}/versions/{number}/manifest", response_class=FileResponse)
+def manifest(name: str, number: int, database: DatabaseDep, settings: SettingsDep) -> FileResponse:
+    """Return the manifest."""
+    return FileResponse(_sealed(database, settings, name, number) / "manifest.json", media_type="application/json")
+
+
+def _sealed(database: Database, settings: Settings, name: str, number: int, *, licensed: bool = False) -> Path:
+    with database.read() as session:
+        version = datasets.version(session, name, number)
+    if version.state != VersionState.SEALED:
+        raise Conflict(f"{name}@{number} is {version.state}, not sealed{f': {version.detail}' if version.detail else ''}")
+    if licensed:
+        refuse_blocked(version)
+    return settings.data_dir / version.path
+
+
+def refuse_blocked(version: DatasetVersion) -> None:
+    """Raise Conflict when the licence answer lets nobody take or train on the version."""
+    answer = version.licence or {"decision": "unknown", "clauses": []}
+    if answer["decision"] in {"forbidden", "unknown"}:
+        why = "; ".join(answer["clauses"]) or "no licence is known"
+        raise Conflict(
+            f"{version.dataset}@{version.number} is {answer['decision']} for {version.intended_use} use: {why}. "
+            "State the missing licences, or curate again with an override (licence, reason, author), which stays on the card"
+        )

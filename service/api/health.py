@@ -1,0 +1,34 @@
+"""Is it alive, is it ready, how much has it done."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from service.api.deps import DatabaseDep
+from service.errors import Unavailable
+from service.metrics import exposition
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+def alive() -> dict[str, str]:
+    """Answer as long as the process runs."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def ready(database: DatabaseDep) -> dict[str, Any]:
+    """Answer 200 when the database answers, 503 otherwise."""
+    try:
+        database.ping()
+    except Exception as error:  # noqa: BLE001  whatever keeps the database away, we are not ready
+        raise Unavailable(f"the database at {database.shown_url} does not answer: {error}") from error
+    return {"status": "ready", "database": database.shown_url}
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(database: DatabaseDep) -> Response:
+    """Return counts in Prometheus' text format."""
+    return Response(exposition(database), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,89 @@
+"""Runs: train a student, follow it, read its report."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import FileResponse
+from sse_starlette import EventSourceResponse
+
+from service.api.datasets import refuse_blocked
+from service.api.deps import DatabaseDep, Limit, SettingsDep
+from service.api.events import follow
+from service.api.shapes import RunIn, RunOut
+from service.errors import Conflict, NotFound
+from service.models import Run, VersionState
+from service.store import batches, datasets, runs
+
+router = APIRouter(prefix="/api/runs", tags=["runs"])
+Kept = Literal["chart.svg", "chart.png", "report.md", "report.json", "log.txt", "events.jsonl"]
+
+
+@router.post("", response_model=RunOut, status_code=201)
+def create(
+    body: RunIn,
+    database: DatabaseDep,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Run:
+    """Train a student on a sealed version; the same Idempotency-Key gives back the run it made (200)."""
+    with database.write() as session:
+        version = datasets.named(session, body.dataset)
+        if version.state != VersionState.SEALED:
+            raise Conflict(f"{version.dataset}@{version.number} is {version.state}; a student is trained on a sealed version")
+        refuse_blocked(version)
+        for batch_id in body.evaluation:
+            batches.get(session, batch_id)
+        values = body.model_dump() | {"dataset": version.dataset, "version": version.number}
+        run, new = runs.order(session, values | {"idempotency_key": idempotency_key})
+    response.status_code = 201 if new else 200
+    return run
+
+
+@router.get("")
+def list_runs(database: DatabaseDep, limit: Limit) -> dict[str, list[RunOut]]:
+    """List the newest runs."""
+    with database.read() as session:
+        return {"data": [RunOut.model_validate(run) for run in runs.every(session, limit=limit)]}
+
+
+@router.get("/{run_id}", response_model=RunOut)
+def one(run_id: str, database: DatabaseDep) -> Run:
+    """Return one run; `progress` is the trainer's newest event."""
+    with database.read() as session:
+        return runs.get(session, run_id)
+
+
+@router.post("/{run_id}/cancel", response_model=RunOut)
+def cancel(run_id: str, database: DatabaseDep) -> Run:
+    """Stop a training; its checkpoints stay."""
+    with database.write() as session:
+        return runs.cancel(session, run_id)
+
+
+@router.get("/{run_id}/report")
+def report(run_id: str, database: DatabaseDep) -> dict[str, Any]:
+    """Return what the student learned against its base and its teacher."""
+    with database.read() as session:
+        run = runs.get(session, run_id)
+    if run.report is None:
+        raise Conflict(f"run {run_id} is {run.state} and has no report{f': {run.detail}' if run.detail else ' yet'}")
+    return run.report
+
+
+@router.get("/{run_id}/files/{name}", response_class=FileResponse)
+def file(run_id: str, name: Kept, database: DatabaseDep, settings: SettingsDep) -> FileResponse:
+    """Return a file of the run: chart, report or log."""
+    with database.read() as session:
+        runs.get(session, run_id)
+    path = settings.data_dir / "runs" / run_id / name
+    if not path.is_file():
+        raise NotFound(f"run {run_id} has no {name} yet")
+    return FileResponse(path)
+
+
+@router.get("/{run_id}/events", response_class=EventSourceResponse)
+def events(run_id: str, request: Request, database: DatabaseDep) -> EventSourceResponse:
+    """Follow one run as server-sent events."""
+    with database.read() as session:
+        runs.get(session, run_id)
+    return follow(request, database, run_id)

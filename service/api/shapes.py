@@ -1,0 +1,306 @@
+"""What the native routes take and give, as plain models: a table is never built from a request."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator
+
+from filters.manifest import FilterCount, Licence
+from service.urls import normal_base_url
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""Names are ids: they stand in paths, headers and file names."""
+Use = Literal["research", "commercial"]
+
+
+class Asked(BaseModel):
+    """A request body: an unknown field is a mistake, not a wish to be ignored."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Given(BaseModel):
+    """A response body, filled from a table row."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class TeacherIn(Asked):
+    name: str = Field(pattern=NAME)
+    base_url: str
+    model: str = Field(min_length=1, max_length=512)
+    license: str = ""
+    """SPDX id, Hugging Face tag or the model's own licence name; empty means unknown, and unknown blocks an export."""
+    revision: str | None = None
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the environment variable of the workers that holds the key."""
+    max_concurrency: int = Field(default=64, ge=1, le=4096)
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        return normal_base_url(value)
+
+
+class TeacherOut(Given):
+    name: str
+    backend: str
+    base_url: str
+    model: str
+    license: str
+    revision: str | None
+    api_key_env: str | None
+    max_concurrency: int
+    health: dict[str, Any] | None
+    created_at: datetime
+
+
+class Probe(BaseModel):
+    """What a teacher answered: `ok` is false with a `reason` when it is down, refuses the key or lacks the model."""
+
+    name: str
+    ok: bool
+    reason: str = ""
+    detail: str = ""
+    models: list[str] = []
+    max_model_len: int | None = None
+    latency_ms: int | None = None
+
+
+class Sampling(Asked):
+    """How a batch's prompts are asked; what is None is left to the teacher."""
+
+    temperature: NonNegativeFloat | None = Field(default=None, le=10)
+    max_tokens: PositiveInt | None = None
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = None
+
+
+class SubmitQuery(Sampling):
+    """Whom a batch is asked of, and how."""
+
+    teacher: list[str] = Field(min_length=1, max_length=16)
+    n: int = Field(default=1, ge=1, le=128)
+    """Answers asked of each teacher for each prompt."""
+    set: str | None = Field(default=None, max_length=64)
+    """What the prompts are for, such as `held-out`; a report groups by it."""
+
+
+class Counts(BaseModel):
+    """Answers of a batch; `total` is always the sum of the others."""
+
+    total: int
+    stored: int
+    failed: int
+    cancelled: int
+    pending: int
+
+
+class BatchOut(Given):
+    id: str
+    state: str
+    teachers: list[str]
+    n: int
+    sampling: dict[str, Any]
+    meta: dict[str, Any]
+    prompts: int
+    counts: Counts
+    reasons: dict[str, int]
+    """Failed answers by reason."""
+    waiting: dict[str, int]
+    """Shards that wait, by reason."""
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_lost: int
+    """Answers whose usage counts reasoning tokens while no reasoning text came."""
+    answers_per_s: float | None
+    tokens_per_s: float | None
+    eta_s: float | None
+    created_at: datetime
+    finished_at: datetime | None
+    reason: str
+    detail: str
+
+
+class TraceOut(Given):
+    id: int
+    batch: str
+    prompt_id: int
+    key: str
+    messages: list[dict[str, Any]]
+    reference: str | None
+    category: str
+    teacher: str
+    sample_index: int
+    reasoning: str
+    response: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    latency_ms: int | None
+    outcome: str | None
+    reason: str | None
+    detail: str | None
+    created_at: datetime
+
+
+class VerdictOut(Given):
+    version: str
+    outcome: str
+    filter: str
+    filter_version: int | None
+    reason: str
+    detail: str
+    evidence: dict[str, Any] | None
+    abstentions: list[dict[str, Any]] | None
+    split: str
+
+
+class ReviewIn(Asked):
+    outcome: Literal["keep", "reject"]
+    author: str = Field(min_length=1, max_length=256)
+    reason: str = Field(default="", max_length=2000)
+    response: str | None = None
+    """The response as edited; left out, it stays as it is."""
+
+
+class ReviewOut(Given):
+    outcome: str
+    reason: str
+    author: str
+    response: str | None
+    created_at: datetime
+
+
+class TraceDetail(TraceOut):
+    verdicts: list[VerdictOut]
+    reviews: list[ReviewOut]
+    raw: Any
+    """The teacher's choice object as it came."""
+
+
+class LedgerRow(Given):
+    trace: int
+    prompt_id: int
+    category: str
+    outcome: str
+    filter: str
+    filter_index: int | None
+    filter_version: int | None
+    reason: str
+    detail: str
+    evidence: dict[str, Any] | None
+    abstentions: list[dict[str, Any]] | None
+    split: str
+
+
+class Override(Asked):
+    """A person's decision that a licence the table does not allow is all right here; it stays on the card."""
+
+    licence: str
+    reason: str = Field(min_length=1, max_length=2000)
+    author: str = Field(min_length=1, max_length=256)
+
+
+class SplitIn(Asked):
+    """Shares of the prompts that are held back; the rest is for training."""
+
+    eval: float = Field(default=0.05, ge=0, le=0.5)
+    test: float = Field(default=0.05, ge=0, le=0.5)
+
+
+class VersionIn(Asked):
+    name: str = Field(pattern=NAME)
+    batches: list[str] = Field(min_length=1, max_length=1000)
+    recipe: dict[str, Any]
+    """`{"filters": [{"kind": …, knobs}], "on_abstain": "keep" | "reject"}`; see `GET /api/recipes/filters`."""
+    intended_use: Use = "research"
+    split: SplitIn = SplitIn()
+    base: str | None = None
+    """Licence of the student base, if known already."""
+    overrides: list[Override] = []
+
+
+class Progress(BaseModel):
+    done: int
+    total: int
+
+
+class VersionOut(Given):
+    dataset: str
+    number: int
+    state: str
+    batches: list[str]
+    recipe: dict[str, Any]
+    intended_use: str
+    split: dict[str, Any]
+    input: int
+    kept: int
+    funnel: list[FilterCount]
+    splits: dict[str, Any]
+    licence: Licence | None
+    sha256: str
+    path: str
+    progress: Progress
+    reason: str
+    detail: str
+    created_at: datetime
+    sealed_at: datetime | None
+
+
+class PreviewIn(Asked):
+    batches: list[str] = Field(min_length=1)
+    recipe: dict[str, Any]
+    sample: int = Field(default=200, ge=1, le=5000)
+    """Traces to judge, spread evenly over the batches."""
+
+
+class PreviewExample(BaseModel):
+    trace: int
+    filter: str
+    reason: str
+    detail: str
+
+
+class PreviewOut(BaseModel):
+    input: int
+    kept: int
+    funnel: list[FilterCount]
+    examples: list[PreviewExample]
+
+
+class LicenceIn(Asked):
+    teachers: list[str] = []
+    prompts: list[str] = []
+    base: str | None = None
+    use: Use = "research"
+
+
+class RunIn(Asked):
+    dataset: str
+    """`NAME@N`, or `NAME` for its newest sealed version."""
+    method: str = "sft"
+    student: str = Field(min_length=1, max_length=1024)
+    """A folder on the worker's machine, or a hub name."""
+    config: dict[str, Any] = {}
+    evaluation: list[str] = []
+    """Batches whose prompts measure the student; none means the version's test split."""
+
+
+class RunOut(Given):
+    id: str
+    dataset: str
+    version: int
+    method: str
+    student: str
+    config: dict[str, Any]
+    evaluation: list[str]
+    state: str
+    progress: dict[str, Any] | None
+    path: str
+    reason: str
+    detail: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None

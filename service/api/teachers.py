@@ -1,0 +1,47 @@
+"""Teachers: register, list, probe."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from service.api.deps import DatabaseDep
+from service.api.shapes import Probe, TeacherIn, TeacherOut
+from service.models import Teacher
+from service.probe import probe
+from service.store import teachers
+
+router = APIRouter(prefix="/api/teachers", tags=["teachers"])
+
+
+@router.post("", response_model=TeacherOut, status_code=201)
+def register(body: TeacherIn, database: DatabaseDep, response: Response) -> Teacher:
+    """Register a teacher, or bring the one of that name up to date (200)."""
+    with database.write() as session:
+        teacher, new = teachers.register(session, body.model_dump())
+    response.status_code = 201 if new else 200
+    return teacher
+
+
+@router.get("")
+def list_teachers(database: DatabaseDep) -> dict[str, list[TeacherOut]]:
+    """List all teachers."""
+    with database.read() as session:
+        return {"data": [TeacherOut.model_validate(teacher) for teacher in teachers.every(session)]}
+
+
+@router.get("/{name}", response_model=TeacherOut)
+def one(name: str, database: DatabaseDep) -> Teacher:
+    """Return one teacher."""
+    with database.read() as session:
+        return teachers.get(session, name)
+
+
+@router.post("/{name}/probe", response_model=Probe)
+def probe_teacher(name: str, database: DatabaseDep) -> Any:
+    """Ask the teacher what it serves; a teacher that is down is an answer (`ok: false`), not an error."""
+    with database.read() as session:
+        teacher = teachers.get(session, name)
+    found = probe(teacher.name, teacher.base_url, teacher.model, teacher.api_key_env)
+    with database.write() as session:
+        teachers.note_health(session, name, found)
+    return found

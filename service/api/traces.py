@@ -1,0 +1,40 @@
+"""Traces: search, read, and say what a person thinks."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from service.api.deps import After, DatabaseDep, Limit
+from service.api.shapes import ReviewIn, TraceDetail
+from service.store import traces
+from service.store.traces import TraceFilter
+from service.views import trace_detail, trace_out
+
+router = APIRouter(prefix="/api/traces", tags=["traces"])
+
+
+@router.get("")
+def list_traces(
+    database: DatabaseDep, wanted: Annotated[TraceFilter, Depends()], limit: Limit, after: After = 0
+) -> dict[str, Any]:
+    """List traces in the order they were stored; `next` is the `after` of the next page."""
+    with database.read() as session:
+        rows = traces.page(session, wanted, after=after, limit=limit)
+    data = [trace_out(*row) for row in rows]
+    return {"data": data, "next": data[-1].id if len(data) == limit else None}
+
+
+@router.get("/{trace_id}", response_model=TraceDetail)
+def one(trace_id: int, database: DatabaseDep) -> TraceDetail:
+    """Return one trace with every verdict, every review and the teacher's own JSON."""
+    with database.read() as session:
+        return trace_detail(session, trace_id)
+
+
+@router.patch("/{trace_id}", response_model=TraceDetail)
+def review(trace_id: int, body: ReviewIn, database: DatabaseDep) -> TraceDetail:
+    """Keep or reject a trace by hand, with a name; the next curation follows it."""
+    with database.write() as session:
+        traces.review(session, trace_id, **body.model_dump())
+    with database.read() as session:
+        return trace_detail(session, trace_id)

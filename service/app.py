@@ -1,0 +1,48 @@
+"""The HTTP application: routes, errors and pages over one database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.responses import ORJSONResponse
+
+from service import errors
+from service.api import batches, datasets, events, health, licences, recipes, runs, teachers, traces
+from service.limits import Door
+from service.settings import Settings
+from service.store.batches import discard_unacknowledged
+from service.store.database import Database
+
+INGEST_MAX_S = 6 * 3600.0
+"""No submission takes longer; what is older was broken off."""
+DESCRIPTION = "Ask open-weight teachers, keep the good traces, train and measure small students."
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the app over the database that `settings` name; its tables are made if they are missing."""
+    settings = settings or Settings()
+    database = Database(settings.url())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        database.create()
+        with database.write() as session:
+            # Beside other API processes a young one may still be on its way in; the embedded database has no others.
+            discard_unacknowledged(session, older_than_s=0.0 if database.embedded else INGEST_MAX_S)
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="Retort",
+        version=version("retort"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        default_response_class=ORJSONResponse,
+    )
+    app.state.database, app.state.settings = database, settings
+    app.add_middleware(Door, settings=settings)
+    errors.install(app)
+    for room in (teachers, batches, traces, recipes, datasets, runs, licences, events, health):
+        app.include_router(room.router)
+    return app

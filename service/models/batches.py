@@ -1,0 +1,82 @@
+"""Batches and their prompts: what was asked."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Column, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from service.models.columns import created, json_field, new_id, row_id, word
+
+
+class BatchState(StrEnum):
+    """OpenAI's words for a batch's life, used at both doors."""
+
+    VALIDATING = "validating"
+    """Its prompts are being stored; nothing is asked yet and nothing was acknowledged."""
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+ENDED = (BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED, BatchState.CANCELLED)
+
+
+class Batch(SQLModel, table=True):
+    """Prompts submitted together, with how they are to be asked. Counts live on its jobs, where no row is contended."""
+
+    id: str = Field(default_factory=lambda: new_id("batch"), primary_key=True)
+    state: BatchState = word(BatchState.VALIDATING, index=True)
+    teachers: list[str] = json_field(list)
+    n: int = 1
+    """Answers asked of each teacher for each prompt."""
+    sampling: dict[str, Any] = json_field(dict)
+    """Passed to the teacher as given: `temperature`, `max_tokens`, `top_p`, `seed`, …"""
+    meta: dict[str, Any] = json_field(dict)
+    prompts: int = 0
+    idempotency_key: str | None = Field(default=None, unique=True)
+    body_sha256: str | None = None
+    """Of the submitted body and parameters: the same key with another body is a mistake, not a repetition."""
+    reason: str = ""
+    detail: str = ""
+    created_at: float = created()
+    finished_at: float | None = None
+
+
+class Prompt(SQLModel, table=True):
+    """One prompt of a batch."""
+
+    __table_args__ = (UniqueConstraint("batch_id", "key"),)
+
+    id: int | None = row_id()
+    batch_id: str = Field(foreign_key="batch.id")
+    key: str
+    """The submitter's id for it; the line number where none was given."""
+    line: int
+    """Line in the submitted file, from 1."""
+    messages: list[dict[str, Any]] = json_field(list)
+    reference: str | None = Field(default=None, sa_column=Column(Text))
+    verifier: str | None = None
+    category: str = Field(default="", index=True)
+    source: str = ""
+    license: str = ""
+
+
+class Failure(SQLModel, table=True):
+    """An answer that was asked for and will not come, with the reason. Never beside a trace of the same ask."""
+
+    __table_args__ = (UniqueConstraint("prompt_id", "teacher", "sample_index"),)
+
+    id: int | None = row_id()
+    batch_id: str = Field(foreign_key="batch.id", index=True)
+    prompt_id: int = Field(foreign_key="prompt.id")
+    teacher: str
+    sample_index: int
+    reason: str
+    detail: str = Field(default="", sa_column=Column(Text, nullable=False))
+    attempts: int = 1
+    created_at: float = created()

@@ -1,0 +1,54 @@
+"""Datasets and their sealed versions."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from service.models.columns import created, json_field, row_id, text_field, word
+
+
+class VersionState(StrEnum):
+    CURATING = "curating"
+    SEALED = "sealed"
+    FAILED = "failed"
+
+
+class Dataset(SQLModel, table=True):
+    """A named line of versions."""
+
+    name: str = Field(primary_key=True)
+    created_at: float = created()
+
+
+class DatasetVersion(SQLModel, table=True):
+    """The outcome of one recipe over some batches: numbered, hashed and, once sealed, never changed."""
+
+    __table_args__ = (UniqueConstraint("dataset", "number"),)
+
+    id: int | None = row_id()
+    dataset: str = Field(foreign_key="dataset.name")
+    number: int
+    state: VersionState = word(VersionState.CURATING)
+    batches: list[str] = json_field(list)
+    recipe: dict[str, Any] = json_field(dict)
+    recipe_sha256: str = ""
+    """Of the recipe with filter versions, the batches, the split and the use: the same again gives the same version back."""
+    intended_use: str
+    split: dict[str, Any] = json_field(dict)
+    base: str | None = None
+    """Licence of the student base, where the asker named one."""
+    overrides: list[dict[str, str]] = json_field(list)
+    input: int = 0
+    kept: int = 0
+    funnel: list[dict[str, Any]] = json_field(list)
+    splits: dict[str, Any] = json_field(dict)
+    licence: dict[str, Any] | None = json_field(nullable=True)
+    sha256: str = ""
+    path: str = ""
+    """The export folder, relative to the data folder."""
+    reason: str = ""
+    detail: str = text_field()
+    created_at: float = created()
+    sealed_at: float | None = None

@@ -1,0 +1,61 @@
+"""Jobs: units of long work with a state and a lease."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Index
+from sqlmodel import Field, SQLModel
+
+from service.models.columns import created, json_field, row_id, text_field, word
+
+
+class JobKind(StrEnum):
+    GENERATE = "generate"
+    """A shard: a range of one batch's prompts, for one teacher."""
+    CURATE = "curate"
+    TRAIN = "train"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    """Leased: whoever holds the current `attempts` number may write, until `lease_until`."""
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(SQLModel, table=True):
+    """One unit of long work. `attempts` is the fence: it grows with every claim, and a write must carry the current one."""
+
+    __table_args__ = (Index("job_due", "state", "kind", "run_after"), Index("job_subject", "subject", "state"))
+
+    id: int | None = row_id()
+    kind: JobKind = word()
+    subject: str
+    """The id of the batch, dataset version or run that it works for."""
+    teacher: str = ""
+    first_prompt: int = Field(default=0, sa_type=BigInteger)
+    last_prompt: int = Field(default=0, sa_type=BigInteger)
+    payload: dict[str, Any] = json_field(dict)
+    state: JobState = word(JobState.QUEUED)
+    priority: int = 0
+    run_after: float = 0.0
+    lease_until: float = 0.0
+    """By the database's clock, so that workers' clocks do not matter."""
+    attempts: int = 0
+    worker: str = ""
+    total: int = 0
+    """Answers (generate) or rows it has to do; 0 while unknown."""
+    stored: int = 0
+    failed: int = 0
+    prompt_tokens: int = Field(default=0, sa_type=BigInteger)
+    completion_tokens: int = Field(default=0, sa_type=BigInteger)
+    reasoning_lost: int = 0
+    """Answers whose usage counts reasoning tokens while no reasoning text came."""
+    reason: str = ""
+    """Why it waits or failed, as a code; empty when all is well."""
+    detail: str = text_field()
+    created_at: float = created()
+    started_at: float | None = None
+    finished_at: float | None = None

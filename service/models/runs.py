@@ -1,0 +1,45 @@
+"""Runs: one training of one student."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlmodel import Field, SQLModel
+
+from service.models.columns import created, json_field, new_id, text_field, word
+
+
+class RunState(StrEnum):
+    """OpenAI's words for a fine-tuning job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Run(SQLModel, table=True):
+    """One student, trained by one method on one dataset version, and measured."""
+
+    id: str = Field(default_factory=lambda: new_id("run"), primary_key=True)
+    dataset: str
+    version: int
+    method: str
+    student: str
+    """The base: a folder or a hub name."""
+    config: dict[str, Any] = json_field(dict)
+    """The method's own knobs, checked by the trainer."""
+    evaluation: list[str] = json_field(list)
+    """Batches whose prompts measure the student; empty means the version's test split."""
+    idempotency_key: str | None = Field(default=None, unique=True)
+    state: RunState = word(RunState.QUEUED, index=True)
+    progress: dict[str, Any] | None = json_field(nullable=True)
+    """The trainer's last event."""
+    report: dict[str, Any] | None = json_field(nullable=True)
+    path: str = ""
+    """Folder of weights, report and log, relative to the data folder."""
+    reason: str = ""
+    detail: str = text_field()
+    created_at: float = created()
+    started_at: float | None = None
+    finished_at: float | None = None

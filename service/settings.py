@@ -1,0 +1,45 @@
+"""Settings, read from the environment once, in `create_app()` or a worker's `main()`, and passed down."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each field is `RETORT_` + its name in the environment. Sampling and filter knobs are not here: they travel with the work."""
+
+    model_config = SettingsConfigDict(env_prefix="RETORT_", use_attribute_docstrings=True, extra="ignore")
+
+    data_dir: Path = Path("data")
+    """Folder for the embedded database, uploads, exports and runs."""
+    database_url: str = Field(default="", validation_alias=AliasChoices("RETORT_DATABASE_URL", "DATABASE_URL"))
+    """Postgres past one machine (`postgresql://…`); empty means SQLite in the data folder."""
+    api_key: SecretStr | None = None
+    """Key that every request but `/healthz` must carry as a bearer token; needed to bind beyond loopback."""
+    body_bytes_max: PositiveInt = 200 * 2**20
+    """A larger request body is refused with 413; the figure is OpenAI's for a batch file."""
+    upload_bytes_max: PositiveInt = 20 * 2**30
+    """A larger native batch is refused with 413; its lines go to disk as they come, so memory is not the bound."""
+    row_bytes_max: PositiveInt = 2**20
+    """A longer line of an upload is refused with its number."""
+    page_rows_max: PositiveInt = 500
+    """Most rows one page of a list returns."""
+    shard_prompts: PositiveInt = 256
+    """Prompts in one job: small enough to spread over workers, large enough that claiming is rare."""
+    lease_s: PositiveFloat = 60.0
+    """How long a job stays with a worker that says nothing; renewed at a third."""
+    attempts_max: PositiveInt = 5
+    """Times one prompt is asked before it ends as failed."""
+    request_timeout_s: PositiveFloat = 600.0
+    """Longest wait for one answer of a teacher."""
+    drain_s: PositiveFloat = 30.0
+    """Longest a stopping worker takes to put down what it holds."""
+
+    def url(self) -> str:
+        """Return the database's SQLAlchemy URL; creates the data folder for the embedded one."""
+        if not self.database_url:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            return f"sqlite:///{(self.data_dir / 'retort.db').resolve()}"
+        scheme, _, rest = self.database_url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme in {"postgres", "postgresql"} else self.database_url

@@ -1,0 +1,119 @@
+"""The database: one engine, two kinds of session, the same code on SQLite and Postgres."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import Float, Session, SQLModel, text
+
+import service.models  # noqa: F401  the tables must be known before they are created
+
+BUSY_MS = 30_000
+"""How long a SQLite writer waits for another before it gives up; a bulk write takes seconds at most."""
+
+
+class Clock(FunctionElement[float]):
+    """The database's time in Unix seconds. Leases are compared by this clock alone."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(Clock, "sqlite")
+def _sqlite_clock(element: Any, compiler: Any, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(Clock, "postgresql")
+def _postgres_clock(element: Any, compiler: Any, **kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())::float8"
+
+
+class Database:
+    """An engine with a session for reading and one for writing.
+
+    A write session takes SQLite's write lock when it begins, so that read-then-write never fails half-way; on Postgres
+    both are ordinary transactions.
+    """
+
+    def __init__(self, url: str) -> None:
+        options = {} if url.startswith("sqlite") else {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True}
+        self.engine = create_engine(
+            url, json_serializer=lambda value: orjson.dumps(value).decode(), json_deserializer=orjson.loads, **options
+        )
+        if self.embedded:
+            _prepare_sqlite(self.engine)
+        self._write = self.engine.execution_options(write=True)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is the embedded SQLite file."""
+        return self.engine.dialect.name == "sqlite"
+
+    @property
+    def shown_url(self) -> str:
+        """The URL with its password hidden, for messages."""
+        return make_url(str(self.engine.url)).render_as_string(hide_password=True)
+
+    def create(self) -> None:
+        """Make the tables that are missing."""
+        SQLModel.metadata.create_all(self.engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Yield a session whose changes are thrown away."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Yield a session that commits on leaving, or rolls back when the block raises."""
+        with Session(self._write, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def now(self) -> float:
+        """Return the database's clock, Unix seconds."""
+        with self.read() as session:
+            return float(session.connection().scalar(Clock().select()) or 0.0)
+
+    def ping(self) -> None:
+        """Raise if the database does not answer."""
+        with self.engine.connect() as connection:
+            connection.execute(text("select 1"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def insert_new(session: Session, table: Any, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert `rows` in bulk, passing over those that a unique constraint already holds; return how many were new."""
+    if not rows:
+        return 0
+    target: Table = table.__table__
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert(target) if dialect == "postgresql" else sqlite.insert(target)
+    return int(session.connection().execute(insert.on_conflict_do_nothing(), list(rows)).rowcount)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # Python's sqlite3 would begin transactions by itself, and only at the first write.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # FULL: a commit that was acknowledged survives a power cut; batches of rows keep its cost small.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,143 @@
+"""Shards of a batch: which one to take, what it still has to ask, and keeping its results."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, or_, select, union_all, update
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlmodel import Session, col
+
+from service.models import Batch, BatchState, Failure, Job, JobKind, JobState, Prompt, Teacher, Trace
+from service.models.batches import ENDED
+from service.store import batches, events, queue
+from service.store.database import Clock, insert_new
+
+DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
+"""What a database that restarts, is locked or has a full disk raises: the same transaction may be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A prompt with those of its answers that are still missing."""
+
+    prompt_id: int
+    messages: list[dict[str, Any]]
+    sample_indexes: list[int]
+
+
+def claim(session: Session, *, worker: str, lease_s: float, without: Collection[str]) -> Job | None:
+    """Lease the next due shard whose teacher is not in `without`; `queue.claim` with that one condition more.
+
+    Without it a teacher that is busy or down would hold up the shards of all others behind it in the queue.
+    """
+    now = Clock()
+    waiting = (col(Job.state) == JobState.QUEUED) & (col(Job.run_after) <= now)
+    expired = (col(Job.state) == JobState.RUNNING) & (col(Job.lease_until) < now)
+    picked = (
+        select(Job.id)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .where(col(Job.kind) == JobKind.GENERATE, or_(waiting, expired), col(Job.teacher).not_in(without))
+        .order_by(col(Job.priority).desc(), col(Job.id))
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("picked")
+    )
+    values = {
+        "state": JobState.RUNNING,
+        "lease_until": now + lease_s,
+        "attempts": col(Job.attempts) + 1,
+        "worker": worker,
+        "started_at": func.coalesce(col(Job.started_at), now),
+    }
+    return session.scalars(update(Job).where(col(Job.id).in_(select(picked.c.id))).values(values).returning(Job)).first()
+
+
+def assignment(session: Session, job: Job) -> tuple[Batch, Teacher | None]:
+    """Return the batch of a shard and its teacher, None where nobody of that name is registered any more."""
+    return batches.get(session, job.subject), session.get(Teacher, job.teacher)
+
+
+def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
+    """Return what the shard has yet to ask: answers that have neither a trace nor a failure, by prompt id."""
+    span = (job.first_prompt, job.last_prompt)
+    done = union_all(
+        *(
+            select(table.prompt_id, table.sample_index).where(  # pyright: ignore[reportCallIssue, reportArgumentType]
+                col(table.prompt_id).between(*span), table.teacher == job.teacher, table.batch_id == batch.id
+            )
+            for table in (Trace, Failure)
+        )
+    )
+    answered: dict[int, set[int]] = {}
+    for prompt_id, sample_index in session.connection().execute(done):
+        answered.setdefault(prompt_id, set()).add(sample_index)
+    prompts = (
+        select(Prompt.id, Prompt.messages)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .where(col(Prompt.id).between(*span), col(Prompt.batch_id) == batch.id)
+        .order_by(col(Prompt.id))
+    )
+    asks = []
+    for prompt_id, messages in session.connection().execute(prompts):
+        left = [index for index in range(batch.n) if index not in answered.get(prompt_id, ())]
+        if left:
+            asks.append(Ask(prompt_id, messages, left))
+    return asks
+
+
+def store(
+    session: Session,
+    job: Job,
+    *,
+    lease_s: float,
+    traces: Sequence[dict[str, Any]],
+    failures: Sequence[dict[str, Any]],
+    **spent: int,
+) -> None:
+    """Keep results of a shard: traces, failures and the tokens `spent`, counted in the job. Raises LeaseLost.
+
+    The fence comes first: on Postgres it locks the job, so that two holders never insert the same answer at once. A
+    commit whose acknowledgement was lost is tried again, and then finds its rows there: they are not counted twice.
+    """
+    queue.keep(session, job, lease_s=lease_s, stored=len(traces), failed=len(failures), **spent)
+    stored_before = len(traces) - insert_new(session, Trace, traces)
+    failed_before = len(failures) - insert_new(session, Failure, failures)
+    if stored_before or failed_before:
+        queue.keep(session, job, lease_s=lease_s, stored=-stored_before, failed=-failed_before)
+
+
+def progress(session: Session, batch_id: str) -> None:
+    """Tell those who follow the batch how far it is."""
+    events.emit(session, "batch.progress", batch_id, **batches.counts(session, batches.get(session, batch_id)))
+
+
+def finish(session: Session, job: Job) -> None:
+    """End a shard that has nothing missing, and its batch when this was the last one."""
+    queue.finish(session, job)
+    # The row lock makes the last two shards, ending at once on two workers, count one after the other.
+    batch = session.scalars(select(Batch).where(col(Batch.id) == job.subject).with_for_update()).one()
+    if batch.state in ENDED or queue.unfinished(session, batch.id):
+        return
+    batch.state = BatchState.CANCELLED if batch.state == BatchState.CANCELLING else BatchState.COMPLETED
+    batch.finished_at = time.time()
+    session.add(batch)
+    events.emit(session, f"batch.{batch.state}", batch.id, **batches.counts(session, batch))
+
+
+def hold_back(session: Session, job: Job, *, delay_s: float, reason: str, detail: str) -> None:
+    """Put a shard back, and let all queued shards of its teacher wait as long: one look at a dead teacher is enough."""
+    queue.put_back(session, job, delay_s=delay_s, reason=reason, detail=detail)
+    until = Clock() + delay_s
+    due_before = (col(Job.state) == JobState.QUEUED) & (col(Job.run_after) < until)
+    same_teacher = (col(Job.kind) == JobKind.GENERATE) & (col(Job.teacher) == job.teacher)
+    values = {"run_after": until, "reason": reason, "detail": detail}
+    session.connection().execute(update(Job).where(same_teacher, due_before).values(values))
+
+
+def let_go(session: Session, teacher: str, reason: str) -> None:
+    """Make the shards that wait for a teacher due at once: it answers again."""
+    waiting = (col(Job.state) == JobState.QUEUED) & (col(Job.reason) == reason)
+    same_teacher = (col(Job.kind) == JobKind.GENERATE) & (col(Job.teacher) == teacher)
+    values = {"run_after": 0.0, "reason": "", "detail": ""}
+    session.connection().execute(update(Job).where(same_teacher, waiting).values(values))

@@ -1,0 +1,82 @@
+"""Runs: ordered by the API, moved along by the worker that trains."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from service.errors import Conflict, NotFound
+from service.models import Job, JobKind, Run, RunState
+from service.store import events, queue
+
+ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+def order(session: Session, values: dict[str, Any]) -> tuple[Run, bool]:
+    """Queue a training; the same idempotency key gives the run it made before. Returns it and whether it is new."""
+    key = values.get("idempotency_key")
+    known = session.exec(select(Run).where(Run.idempotency_key == key)).first() if key else None
+    if known is not None:
+        asked = {name: value for name, value in values.items() if getattr(known, name) != value}
+        if asked:
+            raise Conflict(f"the idempotency key '{key}' was used for another run: {', '.join(asked)} differ")
+        return known, False
+    run = Run(**values)
+    session.add(run)
+    session.flush()
+    session.add(Job(kind=JobKind.TRAIN, subject=run.id))
+    events.emit(session, "run.queued", run.id)
+    return run, True
+
+
+def get(session: Session, run_id: str) -> Run:
+    """Return one run; NotFound where there is none."""
+    run = session.get(Run, run_id)
+    if run is None:
+        raise NotFound(f"no run has the id '{run_id}'; GET /api/runs lists them")
+    return run
+
+
+def every(session: Session, *, limit: int) -> Sequence[Run]:
+    """Return the newest runs."""
+    return session.exec(select(Run).order_by(col(Run.created_at).desc(), col(Run.id)).limit(limit)).all()
+
+
+def start(session: Session, run: Run) -> None:
+    """Note that a worker has begun, or taken up again, the training."""
+    _move(session, run.id, "run.started", state=RunState.RUNNING, started_at=run.started_at or time.time())
+
+
+def progress(session: Session, run_id: str, event: dict[str, Any]) -> None:
+    """Keep the trainer's newest event."""
+    _move(session, run_id, "run.event", event, progress=event)
+
+
+def succeed(session: Session, run_id: str, report: dict[str, Any], path: str) -> None:
+    """End the run with its report; `path` is its folder, relative to the data folder."""
+    ended = {"state": RunState.SUCCEEDED, "report": report, "path": path, "finished_at": time.time()}
+    _move(session, run_id, "run.succeeded", **ended)
+
+
+def fail(session: Session, run_id: str, reason: str, detail: str) -> None:
+    """End the run with the reason why there is no student."""
+    why = {"reason": reason, "detail": detail}
+    _move(session, run_id, "run.failed", why, state=RunState.FAILED, finished_at=time.time(), **why)
+
+
+def cancel(session: Session, run_id: str) -> Run:
+    """Stop a run; its worker notices at the next renewal and ends the training."""
+    run = get(session, run_id)
+    if run.state in ENDED:
+        raise Conflict(f"run {run_id} has already ended as {run.state}")
+    queue.cancel(session, run_id)
+    return _move(session, run_id, "run.cancelled", state=RunState.CANCELLED, finished_at=time.time())
+
+
+def _move(session: Session, run_id: str, kind: str, data: dict[str, Any] | None = None, **values: Any) -> Run:
+    run = get(session, run_id)
+    run.sqlmodel_update(values)
+    session.add(run)
+    events.emit(session, kind, run_id, **(data or {}))
+    return run

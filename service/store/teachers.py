@@ -1,0 +1,43 @@
+"""Teachers in the database."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import Session, select
+
+from service.errors import NotFound, nearest
+from service.models import Teacher
+
+
+def register(session: Session, values: dict[str, Any]) -> tuple[Teacher, bool]:
+    """Add the teacher or bring the known one of that name up to `values`; return it and whether it is new."""
+    known = session.get(Teacher, values["name"])
+    if known is None:
+        teacher = Teacher(**values)
+        session.add(teacher)
+        return teacher, True
+    known.sqlmodel_update(values)
+    session.add(known)
+    return known, False
+
+
+def get(session: Session, name: str) -> Teacher:
+    """Return the teacher called `name`; NotFound names the nearest one."""
+    teacher = session.get(Teacher, name)
+    if teacher is None:
+        names = session.exec(select(Teacher.name)).all()
+        raise NotFound(f"no teacher is called '{name}'{nearest(name, names)}")
+    return teacher
+
+
+def every(session: Session) -> Sequence[Teacher]:
+    """Return all teachers by name."""
+    return session.exec(select(Teacher).order_by(Teacher.name)).all()
+
+
+def note_health(session: Session, name: str, health: dict[str, Any]) -> None:
+    """Keep what a probe found."""
+    teacher = get(session, name)
+    teacher.health = health | {"checked_at": time.time()}
+    session.add(teacher)

@@ -1,0 +1,94 @@
+"""Traces: finding them, reading one, and noting what a person says of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, and_, func, or_, select
+from sqlmodel import Session, col
+
+from service.errors import NotFound
+from service.models import Prompt, Review, Teacher, Trace, VerdictRow
+from service.store import datasets
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """What to look for; None means anything. `outcome` and `reason` speak of `version`, else of the newest verdict."""
+
+    batch: str | None = None
+    teacher: str | None = None
+    category: str | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    version: str | None = None
+    q: str | None = None
+
+
+def page(session: Session, wanted: TraceFilter, *, after: int, limit: int) -> Sequence[Row[tuple[Trace, Prompt, VerdictRow]]]:
+    """Return up to `limit` traces with ids above `after`, each with its prompt and verdict (None when never judged)."""
+    newest = select(func.max(VerdictRow.version_id)).where(VerdictRow.trace_id == Trace.id).correlate(Trace)
+    version_id = newest.scalar_subquery()
+    if wanted.version:
+        version_id = datasets.named(session, wanted.version).id
+    verdict = and_(col(VerdictRow.trace_id) == Trace.id, col(VerdictRow.version_id) == version_id)
+    query = (
+        select(Trace, Prompt, VerdictRow)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .join(Prompt, col(Prompt.id) == Trace.prompt_id)
+        .outerjoin(VerdictRow, verdict)
+        .where(col(Trace.id) > after, *_conditions(wanted))
+        .order_by(col(Trace.id))
+        .limit(limit)
+    )
+    return session.execute(query).all()  # pyright: ignore[reportDeprecated]
+
+
+def _conditions(wanted: TraceFilter) -> list[Any]:
+    exact = (
+        (Trace.batch_id, wanted.batch),
+        (Trace.teacher, wanted.teacher),
+        (Prompt.category, wanted.category),
+        (VerdictRow.outcome, wanted.outcome),
+        (VerdictRow.reason, wanted.reason),
+    )
+    found = [column == value for column, value in exact if value is not None]
+    if wanted.q:
+        found.append(or_(*(col(text).icontains(wanted.q, autoescape=True) for text in (Trace.response, Trace.reasoning))))
+    return found
+
+
+def get(session: Session, trace_id: int) -> tuple[Trace, Prompt]:
+    """Return one trace with its prompt; NotFound where there is none."""
+    trace = session.get(Trace, trace_id)
+    prompt = session.get(Prompt, trace.prompt_id) if trace else None
+    if trace is None or prompt is None:
+        raise NotFound(f"no trace has the id {trace_id}")
+    return trace, prompt
+
+
+def verdicts(session: Session, trace_id: int) -> list[tuple[VerdictRow, str]]:
+    """Return every verdict on a trace, newest first, with the version it belongs to as `NAME@N`."""
+    rows = session.scalars(
+        select(VerdictRow).where(col(VerdictRow.trace_id) == trace_id).order_by(col(VerdictRow.version_id).desc())
+    ).all()
+    return [(row, datasets.label(session, row.version_id)) for row in rows]
+
+
+def reviews(session: Session, trace_id: int) -> Sequence[Review]:
+    """Return what people said of a trace, newest first."""
+    query = select(Review).where(col(Review.trace_id) == trace_id).order_by(col(Review.id).desc())
+    return session.scalars(query).all()
+
+
+def review(session: Session, trace_id: int, **said: Any) -> Review:
+    """Note a person's verdict; earlier ones stay."""
+    get(session, trace_id)
+    note = Review(trace_id=trace_id, **said)
+    session.add(note)
+    return note
+
+
+def licences_of(session: Session, names: Sequence[str]) -> dict[str, str]:
+    """Return each teacher's licence by name."""
+    rows = session.execute(select(Teacher.name, Teacher.license).where(col(Teacher.name).in_(names)))  # pyright: ignore[reportCallIssue, reportArgumentType, reportDeprecated]
+    return {name: licence for name, licence in rows.all()}

@@ -1,0 +1,67 @@
+"""Rows of the tables, joined into what the native routes and the pages show."""
+
+import time
+from typing import Any
+
+import orjson
+import zstandard
+from sqlmodel import Session
+
+from service.api.shapes import BatchOut, LedgerRow, TraceDetail, TraceOut, VerdictOut, VersionOut
+from service.models import Batch, DatasetVersion, Prompt, Trace, VerdictRow
+from service.store import batches, datasets, traces
+
+
+def batch_out(session: Session, batch: Batch) -> BatchOut:
+    """Return a batch with its counts, reasons, speed and the time it still needs."""
+    counts = batches.counts(session, batch)
+    started = batches.started_at(session, batch.id)
+    elapsed_s = (batch.finished_at or time.time()) - started if started else 0.0
+    done = counts["stored"] + counts["failed"]
+    answers_per_s = done / elapsed_s if elapsed_s > 0 else None
+    return BatchOut.model_validate(
+        batch.model_dump()
+        | counts
+        | {
+            "counts": counts,
+            "reasons": batches.reasons(session, batch.id) if counts["failed"] else {},
+            "waiting": batches.waiting(session, batch.id) if counts["pending"] else {},
+            "answers_per_s": answers_per_s,
+            "tokens_per_s": counts["completion_tokens"] / elapsed_s if elapsed_s > 0 else None,
+            "eta_s": counts["pending"] / answers_per_s if answers_per_s and counts["pending"] else None,
+        }
+    )
+
+
+def trace_out(trace: Trace, prompt: Prompt, verdict: VerdictRow | None) -> TraceOut:
+    """Return a trace with its prompt and the verdict that was asked about."""
+    return TraceOut.model_validate(_trace_values(trace, prompt, verdict))
+
+
+def trace_detail(session: Session, trace_id: int) -> TraceDetail:
+    """Return everything known about one trace."""
+    trace, prompt = traces.get(session, trace_id)
+    found = traces.verdicts(session, trace_id)
+    verdicts = [VerdictOut.model_validate(row.model_dump() | {"version": name}) for row, name in found]
+    raw = orjson.loads(zstandard.decompress(trace.raw)) if trace.raw else None
+    reviews = [review.model_dump() for review in traces.reviews(session, trace_id)]
+    values = _trace_values(trace, prompt, found[0][0] if found else None)
+    return TraceDetail.model_validate(values | {"verdicts": verdicts, "reviews": reviews, "raw": raw})
+
+
+def _trace_values(trace: Trace, prompt: Prompt, verdict: VerdictRow | None) -> dict[str, Any]:
+    asked = {name: getattr(prompt, name) for name in ("key", "messages", "reference", "category")}
+    judged = {name: getattr(verdict, name, None) for name in ("outcome", "reason", "detail")}
+    return trace.model_dump(exclude={"raw"}) | {"batch": trace.batch_id} | asked | judged
+
+
+def version_out(session: Session, version: DatasetVersion) -> VersionOut:
+    """Return a dataset version with the progress of its curation."""
+    return VersionOut.model_validate(version.model_dump() | {"progress": datasets.progress(session, version)})
+
+
+def ledger_row(verdict: VerdictRow, prompt_id: int, category: str) -> LedgerRow:
+    """Return one row of a version's ledger."""
+    return LedgerRow.model_validate(
+        verdict.model_dump() | {"trace": verdict.trace_id, "prompt_id": prompt_id, "category": category}
+    )

@@ -1,0 +1,68 @@
+"""Fixtures that every room's tests share: a database, empty, on SQLite and on Postgres."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from service.store.database import Database
+from tests.postgres import PostgresMissing, postgres_server
+
+LEFT_OUT: list[str] = []
+"""What this machine cannot run; printed in the last lines, and an error in CI."""
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the URL of a Postgres server's maintenance database."""
+    given = os.environ.get("RETORT_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    try:
+        with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+            yield url
+    except PostgresMissing as missing:
+        leave_out(f"the tests on Postgres: {missing}")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Yield a new database with its tables, once on SQLite and once on Postgres."""
+    url = f"sqlite:///{tmp_path / 'retort.db'}"
+    if request.param == "postgres":
+        url = new_postgres_database(request.getfixturevalue("postgres_url"))
+    made = Database(url)
+    made.create()
+    yield made
+    made.close()
+
+
+def new_postgres_database(server_url: str) -> str:
+    """Create a randomly named database in the server and return its SQLAlchemy URL."""
+    name = f"retort_{secrets.token_hex(6)}"
+    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"create database {name}"))
+    engine.dispose()
+    return f"{server_url.rsplit('/', 1)[0]}/{name}"
+
+
+def leave_out(what: str) -> None:
+    """Skip a test that this machine cannot run and say so at the end; in CI nothing may be left out."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"left out in CI: {what}")
+    if what not in LEFT_OUT:
+        LEFT_OUT.append(what)
+    pytest.skip(what)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in the last lines what was left out."""
+    if LEFT_OUT:
+        terminalreporter.section("left out on this machine")
+        for what in LEFT_OUT:
+            terminalreporter.write_line(f"- {what}")
