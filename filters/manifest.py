@@ -51,7 +51,7 @@ class Licence(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The manifest of one sealed dataset version. `input` always equals kept plus the sum of the funnel's rejections."""
+    """The manifest of one sealed dataset version. `input` equals kept plus the sum of the funnel's rejections."""
 
     model_config = ConfigDict(extra="forbid")
 

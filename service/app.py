@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
-from fastapi.responses import ORJSONResponse
+from fastapi import Depends, FastAPI
 
 from service import errors
-from service.api import batches, datasets, events, health, licences, recipes, runs, teachers, traces
+from service.access import by_method
+from service.api import batches, datasets, events, health, keys, licences, recipes, runs, teachers, traces
 from service.limits import Door
 from service.settings import Settings
 from service.store.batches import discard_unacknowledged
@@ -38,11 +38,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("retort"),
         description=DESCRIPTION,
         lifespan=lifespan,
-        default_response_class=ORJSONResponse,
     )
     app.state.database, app.state.settings = database, settings
     app.add_middleware(Door, settings=settings)
     errors.install(app)
-    for room in (teachers, batches, traces, recipes, datasets, runs, licences, events, health):
-        app.include_router(room.router)
+    for room in (teachers, keys, batches, traces, recipes, datasets, runs, licences, events, health):
+        app.include_router(room.router, dependencies=[Depends(by_method)])
     return app

@@ -25,6 +25,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from filters.manifest import Manifest
 from service.api.shapes import (
     BatchOut,
+    KeyMade,
+    KeyOut,
     LedgerRow,
     PreviewOut,
     Probe,
@@ -141,6 +143,20 @@ class Client:
     def probe(self, name: str) -> Probe:
         """Ask a teacher whether it is there; `ok` is false when it is not."""
         return self._post(Probe, f"/api/teachers/{_segment(name)}/probe")
+
+    # Keys: all of it needs one with the scope `admin`
+
+    def make_key(self, name: str, scope: str = "submit") -> KeyMade:
+        """Make a key of scope `read`, `submit` or `admin`; its token is in this answer and nowhere else."""
+        return self._post(KeyMade, "/api/keys", json={"name": name, "scope": scope})
+
+    def keys(self) -> list[KeyOut]:
+        """Return all keys, revoked ones too."""
+        return self._get(Page[KeyOut], "/api/keys").data
+
+    def revoke_key(self, key_id: str) -> KeyOut:
+        """Revoke a key; its row stays."""
+        return self._send(KeyOut, "DELETE", f"/api/keys/{_segment(key_id)}")
 
     # Batches
 
@@ -289,7 +305,7 @@ class Client:
         return self._get(Object, f"/api/runs/{_segment(run_id)}/report")
 
     def run_file(self, run_id: str, name: str, target: BinaryIO) -> None:
-        """Write a file of a run to `target`: `report.md`, `chart.svg`, `chart.png`, `log.txt`."""
+        """Write a file of a run to `target`: `report.md`, `chart.svg`, `chart.png`, `log.txt`, `events.jsonl`, …"""
         self._download(f"/api/runs/{_segment(run_id)}/files/{_segment(name)}", target)
 
     def cancel_run(self, run_id: str) -> RunOut:
@@ -298,10 +314,11 @@ class Client:
 
     # Events
 
-    def events(self, subject: str | None = None, last_id: int = 0) -> Iterator[Event]:
-        """Yield what happens to `subject` (a batch, `NAME@N`, a run) after event `last_id`, without end.
+    def events(self, subject: str | None = None, last_id: int | None = None) -> Iterator[Event]:
+        """Yield what happens to `subject` (a batch, `NAME@N`, a run), or to everything, without end.
 
-        A stream that breaks is taken up after the last event seen, so that nothing is missed and nothing comes twice.
+        Without `last_id` a subject is told from its beginning and everything from now on. A stream that breaks is taken
+        up after the last event seen, so that nothing is missed and nothing comes twice.
         """
         failures = 0
         while True:
@@ -315,10 +332,10 @@ class Client:
             time.sleep(RECONNECT_S[failures])
             failures = min(failures + 1, len(RECONNECT_S) - 1)
 
-    def _event_stream(self, subject: str | None, last_id: int) -> Iterator[Event]:
+    def _event_stream(self, subject: str | None, last_id: int | None) -> Iterator[Event]:
         timeout = httpx.Timeout(EVENTS_S, connect=CONNECT_S)
         options: Object = {"params": _given({"subject": subject}), "timeout": timeout}
-        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last_id)}
+        headers = {"Accept": "text/event-stream"} | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
         with self._stream("/api/events", headers=headers, **options) as answer:
             yield from parse_events(_lines(answer.iter_bytes()))
 

@@ -1,16 +1,23 @@
 """Ordering a curation: the recipe is checked before anything is judged, and the same order is recognised."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
+from sqlmodel import Session
 
+from filters.funnel import Funnel
 from filters.recipe import Recipe, RecipeError
-from service.api.shapes import VersionIn
+from filters.stages import run
+from filters.sample import Sample
+from filters.verdict import Outcome
+from service.api.shapes import PreviewExample, PreviewOut, VersionIn
 from service.errors import Conflict, Problem
 from service.models import DatasetVersion
 from service.models.batches import ENDED
 from service.store import batches, datasets
+from service.store import curation as store
 from service.store.database import Database
 
 
@@ -19,7 +26,7 @@ def parse_recipe(data: dict[str, Any]) -> Recipe:
     try:
         return Recipe.parse(data)
     except RecipeError as error:
-        raise Problem(str(error), [{"field": item["loc"], "message": item["message"]} for item in error.problems]) from error
+        raise Problem(str(error), [{"field": item.loc, "message": item.message} for item in error.problems]) from error
 
 
 def order(database: Database, body: VersionIn) -> tuple[DatasetVersion, bool]:
@@ -45,3 +52,36 @@ def order(database: Database, body: VersionIn) -> tuple[DatasetVersion, bool]:
             marks.append([batch.finished_at, batches.newest_review(session, batch_id)])
         digest = hashlib.sha256(orjson.dumps([identity, marks], option=orjson.OPT_SORT_KEYS)).hexdigest()
         return datasets.order(session, body.name, digest, values)
+
+
+EXAMPLES_MAX = 50
+WINDOWS = 20
+"""Places in a batch that a preview looks at: prompts of a kind often lie together, so one stretch would mislead."""
+
+
+def preview(database: Database, batch_ids: list[str], recipe: Recipe, sample: int) -> PreviewOut:
+    """Judge about `sample` traces, spread evenly over the batches; near-duplicates look rarer than they are."""
+    with database.read() as session:
+        for batch_id in batch_ids:
+            batches.get(session, batch_id)
+        samples = list(_spread(session, batch_ids, sample))
+    funnel, examples = Funnel(recipe), []
+    for judged in run(recipe, samples):
+        funnel.add(judged)
+        if judged.outcome == Outcome.REJECT and len(examples) < EXAMPLES_MAX:
+            why = judged.verdict
+            examples.append(
+                PreviewExample(trace=judged.sample.id, filter=judged.kind, reason=why.reason, detail=why.detail)
+            )
+    return PreviewOut(input=funnel.input, kept=funnel.kept, funnel=funnel.counts(), examples=examples)
+
+
+def _spread(session: Session, batch_ids: list[str], sample: int) -> Iterator[Sample]:
+    licences = {name: teacher.license for name, teacher in store.teachers(session).items()}
+    spans = store.spans(session, batch_ids)
+    share = max(1, sample // (WINDOWS * max(1, len(spans))))
+    for span in spans:
+        width = max(1, (span.last - span.first + 1) // WINDOWS)
+        for first in range(span.first, span.last + 1, width):
+            window = span._replace(first=first, last=min(first + width - 1, span.last))
+            yield from store.page(session, window, licences, after=None, limit=share)

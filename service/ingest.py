@@ -1,7 +1,8 @@
 """Reading prompt lines: every line is checked before one is stored, and each refusal names its line and field."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -40,8 +41,7 @@ class PromptLine(BaseModel):
     def _one_form(self) -> "PromptLine":
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("give either 'prompt' (text) or 'messages' (a list of chat messages)")
-        if self.verifier is not None and self.verifier not in VERIFIERS:
-            raise ValueError(f"unknown verifier '{self.verifier}'{nearest(self.verifier, VERIFIERS)}")
+        check_verifier(self.verifier)
         return self
 
     def row(self, line: int) -> dict[str, Any]:
@@ -61,7 +61,35 @@ class PromptLine(BaseModel):
         }
 
 
-def read_lines(lines: Iterable[bytes], *, row_bytes_max: int) -> Iterator[dict[str, Any]]:
+def check_verifier(name: str | None) -> None:
+    """Raise ValueError, with the nearest name there is, for a verifier that nobody wrote."""
+    if name is not None and name not in VERIFIERS:
+        raise ValueError(f"unknown verifier '{name}'{nearest(name, VERIFIERS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A kind of line: how it becomes a prompt's row, and what its fields are called."""
+
+    row: Callable[[dict[str, Any], int], dict[str, Any]]
+    """Takes a line's object and number; raises ValidationError."""
+    fields: Mapping[tuple[Any, ...], Collection[str]]
+    """The names known at each place of the line, so that a refusal can suggest the nearest."""
+    id_field: str = "id"
+
+
+NATIVE = Form(lambda data, line: PromptLine.model_validate(data).row(line), {(): PromptLine.model_fields})
+
+
+def lines_of(file: BinaryIO, bytes_max: int) -> Iterator[bytes]:
+    """Yield the lines of a file; of one longer than `bytes_max` only the start, so that none can fill the memory."""
+    while line := file.readline(bytes_max + 1):
+        yield line
+        while len(line) > bytes_max and not line.endswith(b"\n"):
+            line = file.readline(bytes_max + 1)
+
+
+def read_lines(lines: Iterable[bytes], *, row_bytes_max: int, form: Form = NATIVE) -> Iterator[dict[str, Any]]:
     """Yield a prompt row for each non-empty line of JSONL; raise one Problem with all bad lines at the end.
 
     A caller that stores rows while reading must throw them away when this raises.
@@ -72,21 +100,24 @@ def read_lines(lines: Iterable[bytes], *, row_bytes_max: int) -> Iterator[dict[s
         if not line.strip():
             continue
         if len(line) > row_bytes_max:
-            errors.append({"line": number, "message": f"the line has {len(line):,} bytes; at most {row_bytes_max:,}"})
+            message = f"the line is longer than {row_bytes_max:,} bytes"
+            errors.append({"line": number, "message": message, "code": "line_too_long"})
             continue
-        row, found = _parse(line, number)
+        row, found = _parse(line, number, form)
         errors.extend(found)
         if row is None:
             continue
         first = seen.setdefault(row["key"], number)
         if first != number:
-            errors.append({"line": number, "field": "id", "message": f"the id '{row['key']}' stands on line {first} too"})
+            message = f"the id '{row['key']}' stands on line {first} too"
+            code = f"duplicate_{form.id_field}"
+            errors.append({"line": number, "field": form.id_field, "message": message, "code": code})
         elif not errors:
             yield row
     if errors:
         raise refusal(errors)
     if not seen:
-        raise Problem("the batch holds no prompt: send one JSON object a line, such as {\"prompt\": \"2 + 2 = ?\"}")
+        raise Problem('the batch holds no prompt: send one JSON object a line, such as {"prompt": "2 + 2 = ?"}')
 
 
 def refusal(errors: list[dict[str, Any]]) -> Problem:
@@ -97,22 +128,39 @@ def refusal(errors: list[dict[str, Any]]) -> Problem:
     return Problem(f"{place}: {first['message']}{more}; nothing of the batch was stored", errors[: SHOWN_MAX * 10])
 
 
-def _parse(line: bytes, number: int) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+def _parse(line: bytes, number: int, form: Form) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    wrong = {"line": number, "code": "invalid_json_line"}
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return None, [{"line": number, "message": f"not valid JSON: {error}"}]
+        return None, [wrong | {"message": f"not valid JSON: {error}"}]
     if not isinstance(data, dict):
-        return None, [{"line": number, "message": f"expected a JSON object, found {type(data).__name__}"}]
+        return None, [wrong | {"message": f"expected a JSON object, found {type(data).__name__}"}]
+    if b"\\u0000" in line and "\0" in texts_of(data):
+        return None, [wrong | {"message": "a text holds the NUL character, which databases cannot keep"}]
     try:
-        return PromptLine.model_validate(data).row(number), []
+        return form.row(data, number), []
     except ValidationError as error:
-        return None, [_explain(item, number) for item in error.errors()]
+        return None, [_explain(item, number, form) for item in error.errors()]
 
 
-def _explain(item: Any, number: int) -> dict[str, Any]:
-    field = ".".join(map(str, item["loc"]))
+def texts_of(value: Any) -> str:
+    """Return all texts of a decoded JSON value, keys too, one after the other."""
+    if isinstance(value, dict):
+        return "".join(texts_of(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return "".join(map(texts_of, value))
+    return value if isinstance(value, str) else ""
+
+
+CODES = {"extra_forbidden": "unknown_field", "missing": "missing_field"}
+"""What the commonest mistakes are called."""
+
+
+def _explain(item: Any, number: int, form: Form) -> dict[str, Any]:
+    *place, last = item["loc"] or ("",)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = f"unknown field{nearest(field, PromptLine.model_fields)}"
-    return {"line": number, "field": field, "message": message} if field else {"line": number, "message": message}
+        message = f"unknown field{nearest(str(last), form.fields.get(tuple(place), ()))}"
+    found = {"line": number, "message": message, "code": CODES.get(item["type"], item["type"])}
+    return found | {"field": ".".join(map(str, item["loc"]))} if item["loc"] else found

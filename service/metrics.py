@@ -1,4 +1,4 @@
-"""Figures for Prometheus, read from the database: any API process gives the same ones, whichever worker did the work."""
+"""Figures for Prometheus, read from the database: every API process gives the same ones, whoever did the work."""
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric

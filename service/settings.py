@@ -1,13 +1,16 @@
 """Settings, read from the environment once, in `create_app()` or a worker's `main()`, and passed down."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.urls import Network
 
 
 class Settings(BaseSettings):
-    """Each field is `RETORT_` + its name in the environment. Sampling and filter knobs are not here: they travel with the work."""
+    """Each field is `RETORT_` + its name in the environment. Sampling and filter knobs travel with the work instead."""
 
     model_config = SettingsConfigDict(env_prefix="RETORT_", use_attribute_docstrings=True, extra="ignore")
 
@@ -17,6 +20,8 @@ class Settings(BaseSettings):
     """Postgres past one machine (`postgresql://…`); empty means SQLite in the data folder."""
     api_key: SecretStr | None = None
     """Key that every request but `/healthz` must carry as a bearer token; needed to bind beyond loopback."""
+    teacher_networks: str = "127.0.0.0/8,::1/128"
+    """Networks where teachers may be, with commas between; addresses outside are refused, link-local ones always."""
     body_bytes_max: PositiveInt = 200 * 2**20
     """A larger request body is refused with 413; the figure is OpenAI's for a batch file."""
     upload_bytes_max: PositiveInt = 20 * 2**30
@@ -35,6 +40,17 @@ class Settings(BaseSettings):
     """Longest wait for one answer of a teacher."""
     drain_s: PositiveFloat = 30.0
     """Longest a stopping worker takes to put down what it holds."""
+
+    @field_validator("teacher_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in value.split(","):
+            ip_network(part.strip())
+        return value
+
+    def networks(self) -> list[Network]:
+        """Return the networks where teachers may be."""
+        return [ip_network(part.strip()) for part in self.teacher_networks.split(",")]
 
     def url(self) -> str:
         """Return the database's SQLAlchemy URL; creates the data folder for the embedded one."""

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,14 @@ class Order:
     sampling: dict[str, Any]
     meta: dict[str, Any]
     idempotency_key: str | None = None
+    origin: dict[str, Any] = field(default_factory=dict)
+    """Further columns of the batch: the uploaded file it is made of, and when it expires."""
 
     def digest(self, body_sha256: str) -> str:
         """Return the hash that tells a repeated submission from another one under the same key."""
         said = [self.teachers, self.n, self.sampling, self.meta, body_sha256]
+        if "completion_window" in self.origin:
+            said.append(self.origin["completion_window"])
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -72,8 +76,10 @@ async def spool(chunks: AsyncIterator[bytes], path: Path) -> Spooled:
     return Spooled(path, digest.hexdigest())
 
 
-def accept(database: Database, settings: Settings, order: Order, body: Spooled) -> tuple[Batch, bool]:
-    """Store a batch and open it for work; return it and whether it is new.
+def accept(
+    database: Database, settings: Settings, order: Order, body: Spooled, form: ingest.Form = ingest.NATIVE
+) -> tuple[Batch, bool]:
+    """Store a batch, one prompt a line of `form`, and open it for work; return it and whether it is new.
 
     The same key with the same body gives the batch that it made before; with another body it is a Conflict. When a line
     is refused nothing stays behind.
@@ -87,8 +93,9 @@ def accept(database: Database, settings: Settings, order: Order, body: Spooled) 
         return _repeated(known, digest), False
     batch = _begin(database, order, digest)
     try:
-        with body.path.open("rb") as lines:
-            rows = ingest.read_lines(lines, row_bytes_max=settings.row_bytes_max)
+        with body.path.open("rb") as file:
+            lines = ingest.lines_of(file, settings.row_bytes_max)
+            rows = ingest.read_lines(lines, row_bytes_max=settings.row_bytes_max, form=form)
             while chunk := list(islice(rows, CHUNK_ROWS)):
                 with database.write() as session:
                     batch.prompts += batches.add_prompts(session, batch, chunk)
@@ -103,7 +110,7 @@ def accept(database: Database, settings: Settings, order: Order, body: Spooled) 
 
 def _begin(database: Database, order: Order, digest: str) -> Batch:
     values = {"teachers": order.teachers, "n": order.n, "sampling": order.sampling, "meta": order.meta}
-    batch = Batch(idempotency_key=order.idempotency_key, body_sha256=digest, **values)
+    batch = Batch(idempotency_key=order.idempotency_key, body_sha256=digest, **values, **order.origin)
     try:
         with database.write() as session:
             session.add(batch)

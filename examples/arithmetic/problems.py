@@ -144,9 +144,9 @@ def quotient(dividend: int, divisor: int, parts: list[int]) -> list[str]:
     return lines
 
 
-def problems(seed: int, categories: tuple[str, ...], *, heldout: bool | None = None) -> Iterator[Problem]:
+def problems(seed: int | str, categories: tuple[str, ...], *, heldout: bool | None = None) -> Iterator[Problem]:
     """Endless problems taking the categories in turn; `heldout` keeps one side of the split, None keeps both."""
-    rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    rng = random.Random(seed)
     while True:
         for category in categories:
             drawn = problem(rng, category)

@@ -71,8 +71,13 @@ STORIES: dict[str, tuple[Story, ...]] = {
         Story("{n} has {k} {c} of {p} {i} and gives away {a}. How many {i} are left?", "x=k*p y=x-a"),
         Story("{n} has {k} {c} of {p} {i} and buys {a} more. How many {i} does {n} have now?", "x=k*p y=x+a"),
         Story("{n} had {a} {i}, bought {b} and gave away {d}. How many {i} are left?", "x=a+b y=x-d"),
-        Story("{n} had {a} {i}, sold {b} and shares the rest among {k} friends. How many {i} does each get?", "x=a-b y=x/k"),
-        Story("{n} has {a} {i} and {o} has {b}. They put them in {k} equal {c}. How many {i} are in each?", "x=a+b y=x/k"),
+        Story(
+            "{n} had {a} {i}, sold {b} and shares the rest among {k} friends. How many {i} does each get?",
+            "x=a-b y=x/k",
+        ),
+        Story(
+            "{n} has {a} {i} and {o} has {b}. They put them in {k} equal {c}. How many {i} are in each?", "x=a+b y=x/k"
+        ),
     ),
     "compare": (
         Story("{n} has {a} {i}. {o} has {b} more than {n}. How many {i} do they have together?", "x=a+b y=a+x"),
@@ -81,10 +86,19 @@ STORIES: dict[str, tuple[Story, ...]] = {
         Story("{n} has {p} {i}. {o} has {k} times as many. How many more {i} does {o} have?", "x=k*p y=x-p"),
     ),
     "three_step": (
-        Story("{n} has {k} {c} of {p} {i}, buys {a} more and gives away {b}. How many {i} are left?", "x=k*p y=x+a z=y-b"),
+        Story(
+            "{n} has {k} {c} of {p} {i}, buys {a} more and gives away {b}. How many {i} are left?", "x=k*p y=x+a z=y-b"
+        ),
         Story("{n} has {k} {c} of {p} {i} and {l} {c} of {q} {i}. How many {i} does {n} have?", "x=k*p y=l*q z=x+y"),
-        Story("{n} has {a} {i}. {o} has {b} more than {n}. They share them among {k} friends. How many {i} does each get?", "x=a+b y=a+x z=y/k"),
-        Story("{n} has {k} {c} of {p} {i}, sells {a} and shares the rest among {l} friends. How many {i} does each get?", "x=k*p y=x-a z=y/l"),
+        Story(
+            "{n} has {a} {i}. {o} has {b} more than {n}. They share them among {k} friends. "
+            "How many {i} does each get?",
+            "x=a+b y=a+x z=y/k",
+        ),
+        Story(
+            "{n} has {k} {c} of {p} {i}, sells {a} and shares the rest among {l} friends. How many {i} does each get?",
+            "x=k*p y=x-a z=y/l",
+        ),
     ),
 }
 """Ordinary stories by category, from easy to hard."""
@@ -96,10 +110,23 @@ REWORDED: tuple[Story, ...] = (
     Story("Split {a} {i} evenly between {k} people. What is the share of one?", "x=a/k"),
     Story("Out of {k} {c}, each with {p} {i} inside, {n} takes {a} {i} home. What remains?", "x=k*p y=x-a"),
     Story("{o} owns {b} {i} more than {n}, who owns {a}. Find the sum of both.", "x=a+b y=a+x"),
-    Story("{n} fills {k} {c} with {p} {i} each, adds {a} and then drops {b}. What is the final count?", "x=k*p y=x+a z=y-b"),
+    Story(
+        "{n} fills {k} {c} with {p} {i} each, adds {a} and then drops {b}. What is the final count?",
+        "x=k*p y=x+a z=y-b",
+    ),
 )
 FOUR_STEPS: tuple[Story, ...] = (
-    Story("{n} has {k} {c} of {p} {i} and {l} {c} of {q} {i}, and gives away {a}. How many {i} are left?", "x=k*p y=l*q z=x+y w=z-a"),
-    Story("{n} has {k} {c} of {p} {i}, buys {a} more, gives away {b} and sells {d}. How many {i} are left?", "x=k*p y=x+a z=y-b w=z-d"),
-    Story("{n} has {k} {c} of {p} {i}. {o} has {a} more than {n}. They share them among {l} friends. How many {i} does each get?", "x=k*p y=x+a z=x+y w=z/l"),
+    Story(
+        "{n} has {k} {c} of {p} {i} and {l} {c} of {q} {i}, and gives away {a}. How many {i} are left?",
+        "x=k*p y=l*q z=x+y w=z-a",
+    ),
+    Story(
+        "{n} has {k} {c} of {p} {i}, buys {a} more, gives away {b} and sells {d}. How many {i} are left?",
+        "x=k*p y=x+a z=y-b w=z-d",
+    ),
+    Story(
+        "{n} has {k} {c} of {p} {i}. {o} has {a} more than {n}. They share them among {l} friends. "
+        "How many {i} does each get?",
+        "x=k*p y=x+a z=x+y w=z/l",
+    ),
 )

@@ -12,8 +12,8 @@ PLAIN_ADDED = ("<think>", "</think>", "\\boxed")
 """Added but not `special`: servers drop special tokens from the text before they look for the end of the reasoning."""
 
 WORDS = r"\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+(?: (?=\p{N}))?|[\r\n]+|[^\S\r\n]+(?!\S)|\s+"
-"""Single digits, so that numbers line up (the space before one goes to the punctuation, to save tokens); runs of newlines stay whole whatever follows them, so that a rendered prompt
-is always a token prefix of the rendered conversation."""
+"""Single digits, so that numbers line up; the space before one goes with the punctuation, to save tokens. Runs of newlines
+stay whole whatever follows, so that a rendered prompt is always a token prefix of the rendered conversation."""
 
 CHAT_TEMPLATE = """\
 {%- for message in messages %}
@@ -42,10 +42,12 @@ generation markers, so that skipping the reasoning is never learnt as an answer.
 def build_tokenizer(examples: int = 6000) -> PreTrainedTokenizerFast:
     """Train on `examples` ordinary problems; the same tokens every time."""
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY - len(PLAIN_ADDED),
@@ -54,7 +56,9 @@ def build_tokenizer(examples: int = 6000) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     drawn = islice(problems(1, CATEGORIES, heldout=False), examples)
-    bpe.train_from_iterator((f"user\n{p.prompt}\nassistant\n{p.reasoning}\n\n{p.response}".replace("\\boxed", "") for p in drawn), trainer)
+    bpe.train_from_iterator(
+        (f"user\n{p.prompt}\nassistant\n{p.reasoning}\n\n{p.response}".replace("\\boxed", "") for p in drawn), trainer
+    )
     bpe.add_tokens([AddedToken(token, special=False, normalized=False) for token in PLAIN_ADDED])
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,

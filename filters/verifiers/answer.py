@@ -1,4 +1,4 @@
-"""Finding the answer in a response: the last `\\boxed{}`, or what its last line calls the answer. Linear in the text."""
+r"""Finding the answer in a response: the last `\boxed{}`, or what its last line calls the answer. Linear time."""
 
 import re
 from typing import Any
@@ -11,8 +11,11 @@ EVIDENCE_CHARS_MAX = 200
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BETWEEN_BOXES = re.compile(r"[\s$]*(?:,|;|,?\s*\band\b|,?\s*\bor\b)[\s$]*")
-_MARKED = re.compile(r".*\banswer\W{0,4}(?:is|:|=)\W{0,4}?\s*(?P<answer>\S.*)$|^\s*####\s*(?P<final>\S.*)$", re.IGNORECASE)
+_MARKED = re.compile(
+    r".*\banswer\W{0,4}(?:is|:|=)[\s:*=]*(?P<answer>[^\s:*=].*)$|^\s*####\s*(?P<final>\S.*)$", re.IGNORECASE
+)
 _LINE_CHARS_MAX = 500
+_BOXES_MAX = 20
 
 
 def boxed(text: str) -> str | None:
@@ -33,6 +36,8 @@ def boxed(text: str) -> str | None:
         if start_of_next is not None and not _BETWEEN_BOXES.fullmatch(text, closed + 1, start_of_next):
             break
         parts.insert(0, text[opened.end() : closed].strip())
+        if len(parts) == _BOXES_MAX:
+            break
         start_of_next = end_of_next = start
     return ", ".join(parts) if parts else None
 
@@ -60,9 +65,9 @@ def compared(equal: bool, extracted: str, expected: str) -> Verdict:
     return KEEP if equal else reject("wrong_answer", **_evidence(extracted, expected))
 
 
-def no_answer(detail: str, expected: str) -> Verdict:
-    """Return the verdict for a response that gives no answer."""
-    return reject("no_answer", detail, **_evidence("", expected))
+def no_answer(detail: str, expected: str, extracted: str = "") -> Verdict:
+    """Return the verdict for a response that gives no answer, or none that can be read."""
+    return reject("no_answer", detail, **_evidence(extracted, expected))
 
 
 def _evidence(extracted: str, expected: str) -> dict[str, Any]:

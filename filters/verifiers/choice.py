@@ -5,16 +5,17 @@ import re
 from filters.verdict import Verdict, abstain
 from filters.verifiers.answer import boxed, compared, no_answer
 
-# A letter is a choice where punctuation, a line's end or a capitalised option follows: "B", "(B)", "B. Paris", "B Paris".
-# "A dog" and "I think" are English, so a lower-case word after the letter rules it out.
-_AFTER = r"(?![A-Za-z0-9'’])(?=\W*$|\s*[).:,;*\]}]|\s+[^a-z\s])"
-_LETTER = r"(?P<letter>[A-J])"
-_ALONE = re.compile(rf"^\W*(?:\\text\w*\s*\{{|\\mathrm\s*\{{|option\s+|choice\s+)?\W*{_LETTER}{_AFTER}", re.IGNORECASE)
+# A letter is a choice where punctuation, a line's end or a capitalised option follows: "B", "(B)", "B. Paris",
+# "B Paris".
+# "A dog" and "I think" are English, so a lower-case word after the letter rules it out; "b" must end or be punctuated.
+_ENDED = r"\W*$|\s*[).:,;*\]}]"
+_LETTER = rf"(?P<letter>[A-J](?![\w'’])(?={_ENDED}|\s+[^a-z\s])|[a-j](?!\w)(?={_ENDED}))"  # noqa: RUF001 - a curly apostrophe
+_ALONE = re.compile(rf"\W*(?i:\\text\w*\s*\{{|\\mathrm\s*\{{|(?:option|choice|answer)\s+)?\W*{_LETTER}")
 _SAID = re.compile(
-    rf"\b(?:answer|choice|option)\W{{0,4}}(?:is|:|=)?\W{{0,4}}(?:(?:option|choice)\s+)?\W{{0,4}}?\b{_LETTER}{_AFTER}",
-    re.IGNORECASE | re.MULTILINE,
+    rf"\b(?i:answer|choice|option)\W{{0,4}}(?i:is|:|=)?\W{{0,4}}(?i:(?:option|choice)\s+)?\W{{0,4}}\b{_LETTER}",
+    re.MULTILINE,
 )
-_TAIL_CHARS = 2000
+_TAIL_CHARS = 8000
 """The choice is stated at the end; longer looks would find the options as they were discussed."""
 
 
@@ -24,7 +25,7 @@ def gradable(reference: str) -> bool:
 
 
 def verify(response: str, reference: str) -> Verdict:
-    """Compare letters: the boxed one, else the last that is called the answer, else one that stands alone at the end."""
+    """Compare letters: the boxed one, else the last that is called the answer, else one alone in the last line."""
     expected = _letter(reference)
     if expected is None:
         return abstain("reference_not_gradable", "the reference names no letter from A to J")

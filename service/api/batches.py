@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/batches", tags=["batches"])
 BODY = {
     "requestBody": {
         "required": True,
-        "description": "JSONL: one prompt a line, {id?, prompt | messages, reference?, verifier?, category?, source?, license?}",
+        "description": "JSON lines: {prompt | messages, id?, reference?, verifier?, category?, source?, license?}",
         "content": {
             "application/jsonl": {"schema": {"type": "string"}},
             "multipart/form-data": {
@@ -37,7 +37,7 @@ async def submit(
     query: Annotated[SubmitQuery, Query()],
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Any:
-    """Submit prompts to be asked of the teachers, n answers each; accepted whole, or refused with every bad line named."""
+    """Submit prompts to be asked of the teachers, n answers each; taken whole, or refused with the bad lines named."""
     sampling = query.model_dump(exclude={"teacher", "n", "set"}, exclude_none=True)
     meta = {"set": query.set} if query.set else {}
     order = Order(list(dict.fromkeys(query.teacher)), query.n, sampling, meta, idempotency_key)

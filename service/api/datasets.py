@@ -45,7 +45,10 @@ def one(name: str, database: DatabaseDep) -> dict[str, Any]:
 
 def _dataset(database: Database, name: str) -> dict[str, Any]:
     with database.read() as session:
-        return {"name": name, "versions": [version_out(session, version) for version in datasets.versions(session, name)]}
+        return {
+            "name": name,
+            "versions": [version_out(session, version) for version in datasets.versions(session, name)],
+        }
 
 
 @router.get("/{name}/versions/{number}", response_model=VersionOut)
@@ -108,7 +111,9 @@ def _sealed(database: Database, settings: Settings, name: str, number: int, *, l
     with database.read() as session:
         version = datasets.version(session, name, number)
     if version.state != VersionState.SEALED:
-        raise Conflict(f"{name}@{number} is {version.state}, not sealed{f': {version.detail}' if version.detail else ''}")
+        raise Conflict(
+            f"{name}@{number} is {version.state}, not sealed{f': {version.detail}' if version.detail else ''}"
+        )
     if licensed:
         refuse_blocked(version)
     return settings.data_dir / version.path
@@ -121,5 +126,5 @@ def refuse_blocked(version: DatasetVersion) -> None:
         why = "; ".join(answer["clauses"]) or "no licence is known"
         raise Conflict(
             f"{version.dataset}@{version.number} is {answer['decision']} for {version.intended_use} use: {why}. "
-            "State the missing licences, or curate again with an override (licence, reason, author), which stays on the card"
+            "State the missing licences, or curate again with an override (licence, reason, author)"
         )

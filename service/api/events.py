@@ -17,7 +17,7 @@ from service.store.database import Database
 router = APIRouter(tags=["events"])
 
 POLL_S = 0.5
-"""Events are read from the database, so that any API process serves any reader; half a second is what a person notices."""
+"""Read from the database, so that any API process serves any reader; half a second is what a person notices."""
 KEEP_ALIVE_S = 15
 
 

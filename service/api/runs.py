@@ -29,7 +29,9 @@ def create(
     with database.write() as session:
         version = datasets.named(session, body.dataset)
         if version.state != VersionState.SEALED:
-            raise Conflict(f"{version.dataset}@{version.number} is {version.state}; a student is trained on a sealed version")
+            raise Conflict(
+                f"{version.dataset}@{version.number} is {version.state}; a student is trained on a sealed version"
+            )
         refuse_blocked(version)
         for batch_id in body.evaluation:
             batches.get(session, batch_id)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator
 
 from filters.manifest import FilterCount, Licence
+from service.models import Scope
 from service.urls import normal_base_url
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -65,6 +66,25 @@ class Probe(BaseModel):
     models: list[str] = []
     max_model_len: int | None = None
     latency_ms: int | None = None
+
+
+class KeyIn(Asked):
+    name: str = Field(min_length=1, max_length=256)
+    scope: Scope = Scope.SUBMIT
+    """`read`, `submit` (read, and send work) or `admin` (all of it)."""
+
+
+class KeyOut(Given):
+    id: str
+    name: str
+    scope: Scope
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class KeyMade(KeyOut):
+    token: str
+    """Shown once."""
 
 
 class Sampling(Asked):

@@ -4,18 +4,25 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from service.api.deps import DatabaseDep
+from service.access import Admin
+from service.api.deps import DatabaseDep, SettingsDep
 from service.api.shapes import Probe, TeacherIn, TeacherOut
+from service.errors import Problem
 from service.models import Teacher
 from service.probe import probe
 from service.store import teachers
+from service.urls import AddressRefused, check_reachable
 
 router = APIRouter(prefix="/api/teachers", tags=["teachers"])
 
 
 @router.post("", response_model=TeacherOut, status_code=201)
-def register(body: TeacherIn, database: DatabaseDep, response: Response) -> Teacher:
+def register(body: TeacherIn, database: DatabaseDep, settings: SettingsDep, response: Response, _: Admin) -> Teacher:
     """Register a teacher, or bring the one of that name up to date (200)."""
+    try:
+        check_reachable(body.base_url, settings.networks())
+    except AddressRefused as error:
+        raise Problem(f"base_url: {error}", [{"field": "base_url", "message": str(error)}]) from error
     with database.write() as session:
         teacher, new = teachers.register(session, body.model_dump())
     response.status_code = 201 if new else 200

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, Text, UniqueConstraint
+from sqlalchemy import Column, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from service.models.columns import created, json_field, new_id, row_id, word
@@ -30,7 +30,7 @@ class Batch(SQLModel, table=True):
     """Prompts submitted together, with how they are to be asked. Counts live on its jobs, where no row is contended."""
 
     id: str = Field(default_factory=lambda: new_id("batch"), primary_key=True)
-    state: BatchState = word(BatchState.VALIDATING, index=True)
+    state: BatchState = word(BatchState, BatchState.VALIDATING, index=True)
     teachers: list[str] = json_field(list)
     n: int = 1
     """Answers asked of each teacher for each prompt."""
@@ -41,16 +41,24 @@ class Batch(SQLModel, table=True):
     idempotency_key: str | None = Field(default=None, unique=True)
     body_sha256: str | None = None
     """Of the submitted body and parameters: the same key with another body is a mistake, not a repetition."""
+    input_file_id: str | None = None
+    """The uploaded file whose lines are its prompts; None for one that came in over the native door."""
+    completion_window: str = ""
+    """How long it was given, as its submitter said: `24h`."""
+    expires_at: float | None = None
+    """When what is still pending ends as failed with the reason `batch_expired`; None means never."""
     reason: str = ""
     detail: str = ""
     created_at: float = created()
+    in_progress_at: float | None = None
+    """When it was opened for work, at first or by the last retry."""
     finished_at: float | None = None
 
 
 class Prompt(SQLModel, table=True):
     """One prompt of a batch."""
 
-    __table_args__ = (UniqueConstraint("batch_id", "key"),)
+    __table_args__ = (UniqueConstraint("batch_id", "key"), Index("prompt_batch", "batch_id", "id"))
 
     id: int | None = row_id()
     batch_id: str = Field(foreign_key="batch.id")
@@ -64,6 +72,14 @@ class Prompt(SQLModel, table=True):
     category: str = Field(default="", index=True)
     source: str = ""
     license: str = ""
+    teacher: str | None = None
+    """The one teacher that is asked; None means every teacher of the batch."""
+    n: int | None = None
+    """Answers asked of each teacher; None means the batch's `n`."""
+    body: dict[str, Any] | None = json_field(nullable=True)
+    """Its own fields of the request, such as `temperature`; they go before the batch's `sampling`."""
+    meta: dict[str, Any] | None = json_field(nullable=True)
+    """What the submitter noted beside it."""
 
 
 class Failure(SQLModel, table=True):

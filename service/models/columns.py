@@ -2,10 +2,11 @@
 
 import secrets
 import time
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Integer, Text
-from sqlmodel import AutoString, Field
+from sqlalchemy import JSON, BigInteger, Column, Enum, Integer, Text
+from sqlmodel import Field
 
 
 def new_id(prefix: str) -> str:
@@ -24,9 +25,10 @@ def json_field(default: Any = None, *, nullable: bool = False) -> Any:
     return Field(default_factory=default, sa_column=column) if default else Field(default=None, sa_column=column)
 
 
-def word(default: Any = ..., **options: Any) -> Any:
+def word(of: type[StrEnum], default: Any = ..., **options: Any) -> Any:
     """A StrEnum kept as its text, so that a new member needs no change of the database's types."""
-    return Field(default=default, sa_type=AutoString, **options)
+    kept = Enum(of, native_enum=False, length=32, values_callable=lambda members: [member.value for member in members])
+    return Field(default=default, sa_type=kept, **options)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def text_field(default: str = "") -> Any:

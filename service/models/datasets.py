@@ -30,11 +30,11 @@ class DatasetVersion(SQLModel, table=True):
     id: int | None = row_id()
     dataset: str = Field(foreign_key="dataset.name")
     number: int
-    state: VersionState = word(VersionState.CURATING)
+    state: VersionState = word(VersionState, VersionState.CURATING)
     batches: list[str] = json_field(list)
     recipe: dict[str, Any] = json_field(dict)
     recipe_sha256: str = ""
-    """Of the recipe with filter versions, the batches, the split and the use: the same again gives the same version back."""
+    """Of the recipe with filter versions, the batches, the split and the use: the same order gives the same version."""
     intended_use: str
     split: dict[str, Any] = json_field(dict)
     base: str | None = None

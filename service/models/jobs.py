@@ -26,19 +26,19 @@ class JobState(StrEnum):
 
 
 class Job(SQLModel, table=True):
-    """One unit of long work. `attempts` is the fence: it grows with every claim, and a write must carry the current one."""
+    """One unit of long work. `attempts` is the fence: it grows with every claim; a write must carry the current one."""
 
     __table_args__ = (Index("job_due", "state", "kind", "run_after"), Index("job_subject", "subject", "state"))
 
     id: int | None = row_id()
-    kind: JobKind = word()
+    kind: JobKind = word(JobKind)
     subject: str
     """The id of the batch, dataset version or run that it works for."""
     teacher: str = ""
     first_prompt: int = Field(default=0, sa_type=BigInteger)
     last_prompt: int = Field(default=0, sa_type=BigInteger)
     payload: dict[str, Any] = json_field(dict)
-    state: JobState = word(JobState.QUEUED)
+    state: JobState = word(JobState, JobState.QUEUED)
     priority: int = 0
     run_after: float = 0.0
     lease_until: float = 0.0

@@ -32,7 +32,7 @@ class Run(SQLModel, table=True):
     evaluation: list[str] = json_field(list)
     """Batches whose prompts measure the student; empty means the version's test split."""
     idempotency_key: str | None = Field(default=None, unique=True)
-    state: RunState = word(RunState.QUEUED, index=True)
+    state: RunState = word(RunState, RunState.QUEUED, index=True)
     progress: dict[str, Any] | None = json_field(nullable=True)
     """The trainer's last event."""
     report: dict[str, Any] | None = json_field(nullable=True)

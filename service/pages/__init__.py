@@ -1,0 +1,32 @@
+"""The pages: what people look at in a browser, over the same store and views as the API.
+
+A new page is a function in the file of its subject, a template of the same name, and a link in `base.html` if it is a
+subject of its own.
+"""
+
+from fastapi import Depends, FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.types import Scope
+
+from service.access import by_method
+from service.pages import batches, datasets, errors, home, runs, teachers, traces
+from service.pages.rendering import HERE
+
+
+class _Static(StaticFiles):
+    """Files of the pages; a browser asks each time whether they changed, so that an update shows at once."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def install(app: FastAPI) -> None:
+    """Add the pages, their static files and their errors. Call it after `service.errors.install`."""
+    for room in (home, teachers, batches, traces, datasets, runs):
+        app.include_router(room.router, dependencies=[Depends(by_method)])
+    app.mount("/static", _Static(directory=HERE / "static"), name="static")
+    errors.install(app)

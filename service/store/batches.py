@@ -1,6 +1,7 @@
 """Batches: accepting prompts, cutting them into shards, counting what became of them."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -48,35 +49,36 @@ def add_prompts(session: Session, batch: Batch, rows: Iterable[dict[str, Any]]) 
 
 
 def open_for_work(session: Session, batch: Batch, *, shard_prompts: int) -> Batch:
-    """Cut a validated batch into jobs and let the workers at it: one transaction, so that it starts whole or not at all.
+    """Cut a validated batch into jobs and let the workers at it: in one transaction, so that it starts whole.
 
-    A shard is `shard_prompts` prompts for one teacher; the first shards of all teachers come first.
+    A shard is `shard_prompts` prompts for one teacher; the first shards of all teachers come first. Prompts that name
+    another teacher may lie within its span; they are not its own.
     """
-    ids = session.exec(select(Prompt.id).where(Prompt.batch_id == batch.id).order_by(col(Prompt.id)))
-    chunk: list[int] = []
-    for prompt_id in ids:
-        chunk.append(prompt_id or 0)
-        if len(chunk) == shard_prompts:
-            _add_shards(session, batch, chunk)
-            chunk = []
-    if chunk:
-        _add_shards(session, batch, chunk)
-    batch.state = BatchState.IN_PROGRESS
+    query = select(Prompt.id, Prompt.teacher, Prompt.n).where(Prompt.batch_id == batch.id).order_by(col(Prompt.id))
+    shards: dict[str, Job] = {}
+    prompts: Counter[str] = Counter()
+    total = 0
+    for prompt_id, teacher, n in session.exec(query):
+        for name in batch.teachers if teacher is None else [teacher]:
+            if prompts[name] % shard_prompts == 0:
+                shards[name] = Job(kind=JobKind.GENERATE, subject=batch.id, teacher=name, first_prompt=prompt_id or 0)
+                session.add(shards[name])
+            prompts[name] += 1
+            shards[name].last_prompt = prompt_id or 0
+            shards[name].total += n or batch.n
+            total += n or batch.n
+    batch.state, batch.in_progress_at = BatchState.IN_PROGRESS, time.time()
     session.add(batch)
-    events.emit(session, "batch.in_progress", batch.id, total=batch.prompts * batch.n * len(batch.teachers))
+    events.emit(session, "batch.in_progress", batch.id, total=total)
     return batch
-
-
-def _add_shards(session: Session, batch: Batch, prompt_ids: list[int]) -> None:
-    for teacher in batch.teachers:
-        span = {"first_prompt": prompt_ids[0], "last_prompt": prompt_ids[-1], "total": len(prompt_ids) * batch.n}
-        session.add(Job(kind=JobKind.GENERATE, subject=batch.id, teacher=teacher, **span))
 
 
 def discard(session: Session, batch_id: str) -> None:
     """Remove a batch whose prompts were refused, or whose submission broke off before it was acknowledged."""
     session.connection().execute(delete(Prompt).where(col(Prompt.batch_id) == batch_id))
-    session.connection().execute(delete(Batch).where(col(Batch.id) == batch_id, col(Batch.state) == BatchState.VALIDATING))
+    session.connection().execute(
+        delete(Batch).where(col(Batch.id) == batch_id, col(Batch.state) == BatchState.VALIDATING)
+    )
 
 
 def discard_unacknowledged(session: Session, *, older_than_s: float) -> int:
@@ -110,7 +112,11 @@ def retry(session: Session, batch_id: str) -> Batch:
     again = (col(Job.failed) > 0) | col(Job.state).in_((JobState.CANCELLED, JobState.FAILED))
     values = {"state": JobState.QUEUED, "failed": 0, "run_after": 0.0, "finished_at": None, "reason": "", "detail": ""}
     session.connection().execute(update(Job).where(col(Job.subject) == batch_id, again).values(values))
-    batch.state, batch.finished_at = BatchState.IN_PROGRESS, None
+    now = time.time()
+    if batch.expires_at is not None:
+        # The window starts anew, or what expired would expire again at once.
+        batch.expires_at = now + batch.expires_at - (batch.in_progress_at or batch.created_at)
+    batch.state, batch.finished_at, batch.in_progress_at = BatchState.IN_PROGRESS, None, now
     session.add(batch)
     if not queue.unfinished(session, batch_id):
         batch.state, batch.finished_at = BatchState.COMPLETED, time.time()
@@ -122,13 +128,12 @@ def counts(session: Session, batch: Batch) -> dict[str, int]:
     added = [func.coalesce(func.sum(getattr(Job, name)), 0) for name in _SUMMED]
     row = session.connection().execute(select(*added).where(Job.subject == batch.id)).one()
     found = dict(zip(_SUMMED, map(int, row), strict=True))
-    total = batch.prompts * batch.n * len(batch.teachers)
-    left = total - found["stored"] - found["failed"]
+    left = found["total"] - found["stored"] - found["failed"]
     cancelled = left if batch.state in ENDED else 0
-    return {"total": total, "cancelled": cancelled, "pending": left - cancelled, **found}
+    return {"cancelled": cancelled, "pending": left - cancelled, **found}
 
 
-_SUMMED = ("stored", "failed", "prompt_tokens", "completion_tokens", "reasoning_lost")
+_SUMMED = ("total", "stored", "failed", "prompt_tokens", "completion_tokens", "reasoning_lost")
 
 
 def reasons(session: Session, batch_id: str) -> dict[str, int]:

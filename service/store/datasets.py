@@ -12,7 +12,7 @@ from service.store import events
 
 
 def order(session: Session, dataset: str, recipe_sha256: str, values: dict[str, Any]) -> tuple[DatasetVersion, bool]:
-    """Return the version that this recipe over these batches already gave, else start its curation; and whether it is new.
+    """Return the version that this order already gave, or one whose curation starts now; and whether it is new.
 
     A failed version is not given back: the same order tries again under the next number.
     """

@@ -51,7 +51,9 @@ def claim(session: Session, *, worker: str, lease_s: float, without: Collection[
         "worker": worker,
         "started_at": func.coalesce(col(Job.started_at), now),
     }
-    return session.scalars(update(Job).where(col(Job.id).in_(select(picked.c.id))).values(values).returning(Job)).first()
+    return session.scalars(
+        update(Job).where(col(Job.id).in_(select(picked.c.id))).values(values).returning(Job)
+    ).first()
 
 
 def assignment(session: Session, job: Job) -> tuple[Batch, Teacher | None]:
@@ -65,24 +67,25 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
     done = union_all(
         *(
             select(table.prompt_id, table.sample_index).where(  # pyright: ignore[reportCallIssue, reportArgumentType]
-                col(table.prompt_id).between(*span), table.teacher == job.teacher, table.batch_id == batch.id
+                col(table.prompt_id).between(*span), col(table.teacher) == job.teacher
             )
             for table in (Trace, Failure)
         )
     )
     answered: dict[int, set[int]] = {}
-    for prompt_id, sample_index in session.connection().execute(done):
-        answered.setdefault(prompt_id, set()).add(sample_index)
+    for row in session.connection().execute(done):
+        answered.setdefault(row.prompt_id, set()).add(row.sample_index)
     prompts = (
         select(Prompt.id, Prompt.messages)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        .where(col(Prompt.id).between(*span), col(Prompt.batch_id) == batch.id)
+        # An expression, not the bare column: SQLite would rather read the whole batch by its index than a span of ids.
+        .where(col(Prompt.id).between(*span), col(Prompt.batch_id).concat("") == batch.id)
         .order_by(col(Prompt.id))
     )
     asks = []
-    for prompt_id, messages in session.connection().execute(prompts):
-        left = [index for index in range(batch.n) if index not in answered.get(prompt_id, ())]
+    for row in session.connection().execute(prompts):
+        left = [index for index in range(batch.n) if index not in answered.get(row.id, ())]
         if left:
-            asks.append(Ask(prompt_id, messages, left))
+            asks.append(Ask(row.id, row.messages, left))
     return asks
 
 

@@ -87,9 +87,7 @@ def unfinished(session: Session, subject: str) -> int:
 
 
 def _fenced(session: Session, job: Job, **values: Any) -> None:
-    mine = and_(
-        col(Job.id) == job.id, col(Job.attempts) == job.attempts, col(Job.state) == JobState.RUNNING
-    )
+    mine = and_(col(Job.id) == job.id, col(Job.attempts) == job.attempts, col(Job.state) == JobState.RUNNING)
     result = session.connection().execute(update(Job).where(mine).values(values))
     if result.rowcount != 1:
         raise LeaseLost(f"job {job.id}: its lease passed to another worker, or it was cancelled")

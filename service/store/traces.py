@@ -25,7 +25,9 @@ class TraceFilter:
     q: str | None = None
 
 
-def page(session: Session, wanted: TraceFilter, *, after: int, limit: int) -> Sequence[Row[tuple[Trace, Prompt, VerdictRow]]]:
+def page(
+    session: Session, wanted: TraceFilter, *, after: int, limit: int
+) -> Sequence[Row[tuple[Trace, Prompt, VerdictRow]]]:
     """Return up to `limit` traces with ids above `after`, each with its prompt and verdict (None when never judged)."""
     newest = select(func.max(VerdictRow.version_id)).where(VerdictRow.trace_id == Trace.id).correlate(Trace)
     version_id = newest.scalar_subquery()
@@ -53,7 +55,9 @@ def _conditions(wanted: TraceFilter) -> list[Any]:
     )
     found = [column == value for column, value in exact if value is not None]
     if wanted.q:
-        found.append(or_(*(col(text).icontains(wanted.q, autoescape=True) for text in (Trace.response, Trace.reasoning))))
+        found.append(
+            or_(*(col(text).icontains(wanted.q, autoescape=True) for text in (Trace.response, Trace.reasoning)))
+        )
     return found
 
 

@@ -1,0 +1,46 @@
+# Two commands matter: `make demo` and `make test`. Each installs what it needs into .venv.
+PYTHON ?= python3
+FLAVOUR ?= $(shell if [ "$$(uname)" = Darwin ]; then echo mac; elif command -v nvidia-smi >/dev/null; then echo gpu; else echo cpu; fi)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: install demo test check bench lock openapi clean
+
+install: .venv/installed  ## put everything into .venv (about four minutes the first time)
+
+.venv/installed: requirements/$(FLAVOUR).txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-deps -r requirements/$(FLAVOUR).txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: install  ## the whole main job on a tiny real teacher: ask, curate, train, measure
+	examples/arithmetic/demo.sh
+
+test: install check  ## everything this machine can run; the last lines say what it had to leave out
+	$(BIN)/python -m pytest
+
+check: install  ## format, lint, types, who imports whom, OpenAPI file up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m service.openapi --check docs/openapi.json
+
+bench: install  ## measured figures, each as a ratio to the plain alternative
+	$(BIN)/python -m bench
+
+openapi: install  ## write the OpenAPI file anew
+	$(BIN)/python -m service.openapi docs/openapi.json
+
+LOCK = uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-find-links $(addprefix --find-links ,$(RETORT_FIND_LINKS)) pyproject.toml
+ALL = --extra train --extra postgres --extra dev
+lock:  ## compile requirements/*.txt anew
+	$(LOCK) requirements/cpu.in $(ALL) --overrides requirements/overrides.txt --output-file requirements/cpu.txt
+	sed -i 's/^\(torch==.*\)+cpu.*/\1/' requirements/cpu.txt
+	$(LOCK) $(ALL) --extra teacher --output-file requirements/gpu.txt
+	$(LOCK) $(ALL) --python-platform macos --output-file requirements/mac.txt
+	$(LOCK) --extra postgres --output-file requirements/service.txt
+
+clean:  ## remove what was made here: environment, demo, data of tests
+	rm -rf .venv demo .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,139 @@
+"""Running a recipe: every sample comes out once, in order, with what became of it."""
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from filters.base import Filter
+from filters.recipe import Recipe
+from filters.sample import Sample
+from filters.spool import Spool
+from filters.verdict import KEEP, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """A filter that could not judge a sample which went on all the same."""
+
+    index: int
+    kind: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One sample and what the recipe made of it: a line of the ledger."""
+
+    sample: Sample
+    outcome: Outcome = Outcome.KEEP
+    """KEEP or REJECT."""
+    index: int | None = None
+    """Which filter of the recipe rejected it; None when kept."""
+    kind: str = ""
+    version: int = 0
+    verdict: Verdict = KEEP
+    """Of the filter that rejected it; an abstention where the recipe rejects those."""
+    abstentions: tuple[Abstention, ...] = ()
+
+
+class FilterCrash(RuntimeError):
+    """A filter broke: the curation fails, no sample is rejected for it."""
+
+    def __init__(self, index: int, kind: str, what: str, sample_id: int | None = None):
+        self.index, self.kind, self.sample_id = index, kind, sample_id
+        at = f" at trace {sample_id}" if sample_id is not None else ""
+        super().__init__(f"filter {index} ({kind}){at}: {what}")
+
+
+def run(recipe: Recipe, samples: Iterable[Sample]) -> Iterator[Judged]:
+    """Yield every sample judged, in order; each filter sees what those before it kept.
+
+    Reads as far ahead as the filters do and holds at most `spool.IN_MEMORY_MAX` samples a filter in memory. Raises
+    `FilterCrash` for a filter that raises or yields another number of verdicts than it read samples; what the iterable
+    of samples raises passes through.
+    """
+    rows: Generator[Judged] = (Judged(sample) for sample in samples)
+    for index, filter_ in enumerate(recipe.filters):
+        rows = _Stage(index, filter_, recipe.on_abstain == "reject").judge(rows)
+    return rows
+
+
+class _Stage:
+    """One filter of a running recipe. Rows rejected before pass it by, in their place."""
+
+    def __init__(self, index: int, filter_: Filter, abstention_rejects: bool):
+        self._index = index
+        self._filter = filter_
+        self._kind: str = getattr(filter_, "kind", type(filter_).__name__)
+        self._abstention_rejects = abstention_rejects
+        self._read: Spool[Judged] = Spool()
+        self._last_id: int | None = None
+        self._upstream_error: BaseException | None = None
+
+    def judge(self, rows: Generator[Judged]) -> Generator[Judged]:
+        verdicts = self._filter.judge(self._survivors(rows))
+        try:
+            for verdict in self._checked(verdicts, rows):
+                yield from self._passing()
+                if not self._read:
+                    raise self._crash("it gave more verdicts than it read samples")
+                yield self._decide(self._read.popleft(), verdict)
+            yield from self._passing()
+            if self._read:
+                raise self._crash("it gave fewer verdicts than it read samples", self._read.first().sample.id)
+        finally:
+            # Nobody may be left to read the rest: end processes and files now, not when memory is next tidied.
+            for open_ in (verdicts, rows, self._read):
+                getattr(open_, "close", lambda: None)()
+
+    def _checked(self, verdicts: Iterator[Verdict], rows: Generator[Judged]) -> Iterator[Verdict]:
+        try:
+            for verdict in verdicts:
+                if not isinstance(verdict, Verdict):
+                    raise TypeError(f"it gave {type(verdict).__name__} for a verdict")
+                yield verdict
+        except Exception as error:
+            if self._upstream_error is not None:
+                raise self._upstream_error  # noqa: B904 - its own cause is the true one
+            # Only a filter that judges samples one by one broke at the sample it read last.
+            one_by_one = type(self._filter).judge is Filter.judge
+            what = f"{type(error).__name__}: {error}"
+            raise self._crash(what, self._last_id if one_by_one else None) from error
+        # A filter may stop early without having read everything: what is left has no verdict either.
+        for _ in self._survivors(rows):
+            break
+
+    def _survivors(self, rows: Generator[Judged]) -> Iterator[Sample]:
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except BaseException as error:
+                self._upstream_error = error
+                raise
+            self._read.append(row)
+            if row.outcome is Outcome.KEEP:
+                self._last_id = row.sample.id
+                yield row.sample
+
+    def _passing(self) -> Iterator[Judged]:
+        """Yield the rows at the front that a filter before this one rejected."""
+        while self._read and self._read.first().outcome is not Outcome.KEEP:
+            yield self._read.popleft()
+
+    def _decide(self, row: Judged, verdict: Verdict) -> Judged:
+        if verdict.outcome is Outcome.KEEP:
+            return row
+        if verdict.outcome is Outcome.ABSTAIN and not self._abstention_rejects:
+            return replace(row, abstentions=(*row.abstentions, Abstention(self._index, self._kind, verdict)))
+        return replace(
+            row,
+            outcome=Outcome.REJECT,
+            index=self._index,
+            kind=self._kind,
+            version=self._filter.version,
+            verdict=verdict,
+        )
+
+    def _crash(self, what: str, sample_id: int | None = None) -> FilterCrash:
+        return FilterCrash(self._index, self._kind, what, sample_id)

@@ -1,0 +1,267 @@
+"""How batches, dataset versions and runs look: while they move, in a list, and when they have ended."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from service.cli.terminal import Terminal
+from service.cli.watch import Look, watch
+from service.cli.words import UNKNOWN, ago, clean, counted, duration, number, percent
+
+if TYPE_CHECKING:
+    from filters.manifest import FilterCount
+    from service.api.shapes import BatchOut, RunOut, VersionOut
+
+ENDED_WELL = {"completed", "sealed", "succeeded"}
+ENDED_BADLY = {"failed", "expired", "cancelled"}
+ENDED = ENDED_WELL | ENDED_BADLY
+
+BATCH_COLUMNS = ("batch", "state", "~teachers", "#done", "#failed", "~submitted")
+VERSION_COLUMNS = ("dataset", "state", "#kept", "#of", "use", "licence", "~made")
+RUN_COLUMNS = ("run", "state", "method", "dataset", "~student", "~ordered")
+
+
+def ended(state: Any) -> bool:
+    """Whether a batch, version or run will not move any more."""
+    return state.state in ENDED
+
+
+def follow_batch(terminal: Terminal, batch_id: str, *, quiet: bool = False) -> "BatchOut":
+    """Follow a batch to its end."""
+    why = _Waiting(terminal)
+    return watch(
+        terminal,
+        batch_id,
+        lambda: terminal.client.batch(batch_id),
+        ended,
+        lambda batch: look_of_batch(batch, why(batch)),
+        quiet=quiet,
+    )
+
+
+def follow_version(terminal: Terminal, name: str, version: int, *, quiet: bool = False) -> "VersionOut":
+    """Follow a curation to its end."""
+    label = f"{name}@{version}"
+    return watch(terminal, label, lambda: terminal.client.version(name, version), ended, look_of_version, quiet=quiet)
+
+
+def follow_run(terminal: Terminal, run_id: str, *, quiet: bool = False) -> "RunOut":
+    """Follow a run to its end."""
+    told: dict[str, dict[str, Any]] = {}
+
+    def look(run: "RunOut") -> Look:
+        # The run carries its newest event alone; the one before may have told the loss.
+        if run.progress:
+            told[str(run.progress.get("event"))] = run.progress
+        return look_of_run(run, told)
+
+    return watch(terminal, run_id, lambda: terminal.client.run(run_id), ended, look, quiet=quiet)
+
+
+def look_of_batch(batch: "BatchOut", waiting: list[str]) -> Look:
+    """Return how far a batch is, how fast, and what it waits for."""
+    counts = batch.counts
+    failed = f"{counts.failed:,} failed" + (f" ({counted(batch.reasons)})" if batch.reasons else "")
+    lines = [f"{counts.stored:,} stored, {failed}, {counts.pending:,} pending"]
+    if batch.answers_per_s and counts.pending:
+        lines.append(
+            f"{number(batch.answers_per_s)} answers/s, {number(batch.tokens_per_s)} tokens/s, "
+            f"about {duration(batch.eta_s)} left"
+        )
+    return Look(f"{batch.id} {batch.state}", counts.total - counts.pending, counts.total, lines + waiting)
+
+
+def look_of_version(version: "VersionOut") -> Look:
+    """Return how far a curation is."""
+    done, total = version.progress.done, version.progress.total
+    label = f"{version.dataset}@{version.number} {version.state}"
+    return Look(label, done, total, [f"{done:,} of {total:,} traces judged" if total else "waiting for a worker"])
+
+
+def look_of_run(run: "RunOut", told: dict[str, dict[str, Any]]) -> Look:
+    """Return how far a training is: `told` holds the newest event of each kind that was seen."""
+    title = f"{run.id} {run.state}"
+    newest = run.progress or {}
+    kind = str(newest.get("event", ""))
+    if kind not in _WHILE_TRAINING:
+        done, total = newest.get("done") or 0, newest.get("total") or 0
+        line = kind.replace("_", " ") + (f": {done:,} of {total:,}" if total else "")
+        return Look(title, done, total, [clean(line) or "waiting for a worker that trains"])
+    step = told.get("step") or told.get("training") or newest
+    done, total = step.get("step") or 0, step.get("total") or 0
+    parts = [f"step {done:,} of {total:,}"]
+    if "loss" in step:
+        parts.append(f"loss {step['loss']:.3f}")
+    if "eval_loss" in told:
+        parts.append(f"loss on held-out rows {told['eval_loss']['loss']:.3f}")
+    if "tokens_per_s" in step:
+        parts.append(f"{number(step['tokens_per_s'])} tokens/s, about {duration(step.get('eta_s'))} left")
+    return Look(title, done, total, [", ".join(parts)])
+
+
+_WHILE_TRAINING = {"training", "step", "eval_loss", "saved"}
+
+
+class _Waiting:
+    """Says what a batch waits for; asks each teacher once how it is, not with every look."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._last: dict[str, int] = {}
+        self._lines: list[str] = []
+
+    def __call__(self, batch: "BatchOut") -> list[str]:
+        if batch.waiting.keys() != self._last.keys():
+            self._lines = waiting_lines(self._terminal, batch)
+        self._last = batch.waiting
+        return self._lines
+
+
+def waiting_lines(terminal: Terminal, batch: "BatchOut") -> list[str]:
+    """Return what a batch waits for, and what to do about it."""
+    lines: list[str] = []
+    for reason, shards in batch.waiting.items():
+        down = _teachers_down(terminal, batch.teachers) if reason == "teacher_down" else []
+        lines.extend(down or [f"{shards:,} shard{'s' if shards != 1 else ''} waiting: {reason}"])
+    return lines
+
+
+def _teachers_down(terminal: Terminal, teachers: list[str]) -> list[str]:
+    found = [terminal.client.probe(name) for name in teachers]
+    return [
+        f"waiting for teacher {probe.name}: {probe.reason.replace('_', ' ')}. "
+        "Start it with `retort teacher serve`; the work goes on by itself"
+        for probe in found
+        if not probe.ok
+    ]
+
+
+def batch_row(batch: "BatchOut") -> tuple[Any, ...]:
+    """Return its line in a list."""
+    counts = batch.counts
+    done = f"{counts.stored:,}/{counts.total:,}"
+    return batch.id, batch.state, ", ".join(batch.teachers), done, f"{counts.failed:,}", ago(batch.created_at)
+
+
+def version_row(version: "VersionOut") -> tuple[Any, ...]:
+    """Return its line in a list."""
+    licence = version.licence.decision if version.licence else UNKNOWN
+    label = f"{version.dataset}@{version.number}"
+    kept = (number(version.kept), number(version.input)) if version.state == "sealed" else (UNKNOWN, UNKNOWN)
+    return label, version.state, *kept, version.intended_use, licence, ago(version.created_at)
+
+
+def run_row(run: "RunOut") -> tuple[Any, ...]:
+    """Return its line in a list."""
+    return run.id, run.state, run.method, f"{run.dataset}@{run.version}", clean(run.student), ago(run.created_at)
+
+
+def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
+    """Return what a person is told of one batch."""
+
+    def view(terminal: Terminal) -> None:
+        counts = batch.counts
+        asked = ", ".join([f"n={batch.n}", *(f"{name}={value}" for name, value in batch.sampling.items())])
+        terminal.say(f"{batch.id} {batch.state}", style="bold")
+        terminal.say(
+            f"  {batch.prompts:,} prompts to {', '.join(batch.teachers)} ({asked}), submitted {ago(batch.created_at)}",
+            f"  {counts.stored:,} stored, {counts.failed:,} failed, {counts.cancelled:,} cancelled, "
+            f"{counts.pending:,} pending of {counts.total:,} answers",
+        )
+        if batch.reasons:
+            terminal.say(f"  failed: {counted(batch.reasons)}")
+        if batch.completion_tokens:
+            terminal.say(
+                f"  {batch.prompt_tokens:,} prompt and {batch.completion_tokens:,} completion tokens"
+                f" ({number(batch.tokens_per_s)}/s)"
+            )
+        if batch.reasoning_lost:
+            terminal.say(
+                f"  {batch.reasoning_lost:,} answers lost their reasoning: the teacher counted reasoning tokens and "
+                "sent none of it; is its --reasoning-parser set?",
+                style="yellow",
+            )
+        if counts.pending and batch.eta_s:
+            terminal.say(f"  about {duration(batch.eta_s)} left")
+        terminal.say(*(f"  {line}" for line in waiting_lines(terminal, batch)), style="yellow")
+        _why(terminal, batch.reason, batch.detail)
+
+    return view
+
+
+def view_version(version: "VersionOut") -> Callable[[Terminal], None]:
+    """Return what a person is told of one dataset version: the funnel, the splits, the licence answer."""
+
+    def view(terminal: Terminal) -> None:
+        terminal.say(f"{version.dataset}@{version.number} {version.state}", style="bold")
+        _why(terminal, version.reason, version.detail)
+        if version.state != "sealed":
+            return
+        funnel(terminal, version.funnel)
+        share = percent(version.kept / version.input if version.input else None)
+        rows = ", ".join(f"{name} {_rows(part):,}" for name, part in version.splits.items())
+        terminal.say(f"kept {version.kept:,} of {version.input:,} ({share}): {rows}", f"sha256 {version.sha256}")
+        if version.licence:
+            licence_answer(terminal, version.licence.model_dump(), version.intended_use)
+
+    return view
+
+
+def view_run(run: "RunOut") -> Callable[[Terminal], None]:
+    """Return what a person is told of one run."""
+
+    def view(terminal: Terminal) -> None:
+        terminal.say(f"{run.id} {run.state}", style="bold")
+        terminal.say(
+            f"  {run.method} of {clean(run.student)} on {run.dataset}@{run.version}, ordered {ago(run.created_at)}"
+        )
+        if run.state not in ENDED:
+            terminal.say(
+                *(
+                    f"  {line}"
+                    for line in look_of_run(run, {str((run.progress or {}).get("event")): run.progress or {}}).lines
+                )
+            )
+        _why(terminal, run.reason, run.detail)
+
+    return view
+
+
+def funnel(terminal: Terminal, counts: "list[FilterCount]") -> None:
+    """Print what each filter was given, kept, rejected and could not judge, with the reasons under it."""
+    columns = ("filter", "#in", "#kept", "#rejected", "#abstained")
+    rows: list[tuple[str, ...]] = []
+    for count in counts:
+        rows.append((count.kind, *(f"{n:,}" for n in (count.input, count.kept, count.rejected, count.abstained))))
+        rows.extend((f"  {n:,} {reason}", "", "", "", "") for reason, n in _largest(count.reasons))
+    terminal.table(columns, rows)
+
+
+def licence_answer(terminal: Terminal, answer: dict[str, Any], use: str) -> None:
+    """Print what may be done, which duties follow, and which clauses say so."""
+    words = str(answer.get("decision", "unknown")).replace("_", " ")
+    style = {"allowed": "green", "allowed with duties": "green", "forbidden": "red"}.get(words, "yellow")
+    terminal.say(f"licence: {words} for {use} use", style=style)
+    terminal.say(*(f"  duty: {clean(str(duty))}" for duty in answer.get("duties") or []))
+    terminal.say(*(f"  because: {clean(_clause(clause))}" for clause in answer.get("clauses") or []))
+    for override in answer.get("overrides") or []:
+        terminal.say(f"  overridden: {clean(', '.join(f'{name} {value}' for name, value in override.items()))}")
+
+
+def _clause(clause: Any) -> str:
+    if not isinstance(clause, dict):
+        return str(clause)
+    said = f"{clause.get('role', '')} {clause.get('licence', '')}: {clause.get('clause', '')}".strip()
+    return f"{said} ({clause['source']})" if clause.get("source") else said
+
+
+def _largest(reasons: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _rows(part: Any) -> int:
+    return int(part.get("rows", 0)) if isinstance(part, dict) else int(part)
+
+
+def _why(terminal: Terminal, reason: str, detail: str) -> None:
+    if reason or detail:
+        terminal.say(f"  {clean(': '.join(part for part in (reason, detail) if part))}", style="red")

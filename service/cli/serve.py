@@ -1,0 +1,23 @@
+"""The API process of `retort up`: `python -m service.cli.serve FD STOP_S`, FD a socket that listens already.
+
+The parent holds the socket, so that a request which comes while this process is started again waits instead of failing.
+"""
+
+import socket
+import sys
+
+import uvicorn
+
+
+def main(fd: int, stop_s: int) -> None:
+    """Serve on the inherited socket until SIGTERM; what is still open `stop_s` later is cut."""
+    from service.app import create_app
+
+    config = uvicorn.Config(
+        create_app(), access_log=False, log_level="warning", timeout_graceful_shutdown=stop_s, lifespan="on"
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

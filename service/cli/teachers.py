@@ -1,0 +1,98 @@
+"""`retort teacher …`: register, list and probe teachers; start one on this machine."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.terminal import FAILED, Json, Terminal, begin
+from service.cli.words import clean
+
+if TYPE_CHECKING:
+    from service.api.shapes import Probe, TeacherOut
+
+Name = Annotated[str, typer.Argument(help="What batches call it.")]
+
+
+def add(
+    ctx: typer.Context,
+    name: Name,
+    base_url: Annotated[str, typer.Argument(help="Its OpenAI-compatible address: http://host:8000/v1.")],
+    model: Annotated[str, typer.Argument(help="What its server calls the model.")],
+    license: Annotated[str, typer.Option(help="The model's licence; unknown blocks training on its answers.")] = "",
+    revision: Annotated[str | None, typer.Option(help="Revision of the weights.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Variable of the workers that holds its key.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option(help="Most requests at a time.", min=1)] = None,
+    json: Json = False,
+) -> None:
+    """Register a teacher, or change the one of this name, and see whether it answers."""
+    terminal = begin(ctx, json)
+    client = terminal.client
+    teacher = client.add_teacher(
+        name, base_url, model, license, revision=revision, api_key_env=api_key_env, max_concurrency=max_concurrency
+    )
+    probe = client.probe(name)
+
+    def view(terminal: Terminal) -> None:
+        terminal.say(f"{teacher.name} is {teacher.model} at {teacher.base_url}, licence {teacher.license or 'unknown'}")
+        if not teacher.license:
+            terminal.say(
+                "  its answers cannot be trained on before its licence is stated with --license", style="yellow"
+            )
+        _view_probe(terminal, probe)
+
+    terminal.show({**teacher.model_dump(mode="json"), "probe": probe.model_dump(mode="json")}, view)
+
+
+def list_teachers(ctx: typer.Context, json: Json = False) -> None:
+    """List the teachers."""
+    terminal = begin(ctx, json)
+    teachers = terminal.client.teachers()
+
+    def view(terminal: Terminal) -> None:
+        if not teachers:
+            terminal.say("no teacher yet: `retort teacher add NAME URL MODEL --license LICENCE`")
+            return
+        terminal.table(("teacher", "model", "licence", "~last probe", "~address"), map(_row, teachers))
+
+    terminal.show(teachers, view)
+
+
+def probe(ctx: typer.Context, name: Name, json: Json = False) -> None:
+    """Ask a teacher whether it is there and serves its model; exit code 1 when not."""
+    terminal = begin(ctx, json)
+    found = terminal.client.probe(name)
+    terminal.show(found, lambda terminal: _view_probe(terminal, found))
+    if not found.ok:
+        raise typer.Exit(FAILED)
+
+
+def serve(ctx: typer.Context) -> None:
+    """Serve a model with vLLM here: runs `python -m workers.teachers.serve`, whose options follow (--help)."""
+    _become("workers.teachers.serve", ctx.args)
+
+
+def fake(ctx: typer.Context) -> None:
+    """Serve a fake teacher with faults to order: runs `python -m workers.teachers.fake`, whose options follow."""
+    _become("workers.teachers.fake", ctx.args)
+
+
+def _become(module: str, args: list[str]) -> None:
+    os.execv(sys.executable, [sys.executable, "-m", module, *args])  # noqa: S606
+
+
+def _row(teacher: "TeacherOut") -> tuple[str, ...]:
+    health = teacher.health or {}
+    state = "never" if not health else "ok" if health.get("ok") else str(health.get("reason", "down"))
+    return teacher.name, teacher.model, teacher.license or "unknown", state, teacher.base_url
+
+
+def _view_probe(terminal: Terminal, found: "Probe") -> None:
+    if found.ok:
+        length = f", {found.max_model_len:,} tokens of context" if found.max_model_len else ""
+        terminal.say(f"{found.name} answers in {found.latency_ms} ms{length}", style="green")
+    else:
+        terminal.say(clean(f"{found.name} is not ready: {found.detail or found.reason}"), style="red")
+        if found.reason == "connection_refused":
+            terminal.say("  start it with `retort teacher serve`; work that waits for it goes on by itself")

@@ -1,0 +1,123 @@
+"""What every command speaks through: the client on one side, a person or a script on the other.
+
+Results go to stdout, everything about the way there (progress, notes, errors) to stderr. With `--json` stdout carries
+JSON alone, one document a line.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from service.client import Client
+
+OK, FAILED, BAD_INPUT, UNREACHABLE = 0, 1, 2, 3
+"""Exit codes; the command line's docstring says what each one means."""
+PIPED_WIDTH = 160
+"""Columns where no terminal limits them: wide enough that a table's rows stay on one line for grep and awk."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+
+
+class Refused(Exception):
+    """Ends a command with a message for a person; `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = BAD_INPUT) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass
+class Terminal:
+    """The options before the verb, and how to answer."""
+
+    url: str
+    api_key: str | None
+    json: bool = False
+    _open: "Client | None" = field(default=None, repr=False)
+
+    @property
+    def client(self) -> "Client":
+        """The API; connecting happens with the first request."""
+        if self._open is None:
+            from service.client import Client
+
+            self._open = Client(self.url, self.api_key)
+        return self._open
+
+    @cached_property
+    def out(self) -> "Console":
+        """Where results go."""
+        return _console(sys.stdout)
+
+    @cached_property
+    def err(self) -> "Console":
+        """Where progress, notes and errors go."""
+        return _console(sys.stderr)
+
+    def show(self, value: Any, view: Callable[["Terminal"], None]) -> None:
+        """Print `value` as JSON where that was asked for; else let `view` tell a person."""
+        if self.json:
+            sys.stdout.write(to_json(value) + "\n")
+            sys.stdout.flush()
+        else:
+            view(self)
+
+    def say(self, *lines: str, style: str | None = None) -> None:
+        """Print lines of a result for a person, wrapped by the terminal alone so that they can be copied."""
+        for line in lines:
+            self.out.print(line, style=style, soft_wrap=True)
+
+    def note(self, *lines: str, style: str | None = None) -> None:
+        """Print lines that are not the result."""
+        for line in lines:
+            self.err.print(line, style=style, soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+        """Print a table; a column whose name starts with `#` is aligned right, one with `~` may be cut short."""
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, title=title or None, title_justify="left", title_style="bold")
+        for name in columns:
+            cut = name.startswith("~")
+            table.add_column(
+                name.lstrip("#~"),
+                justify="right" if name.startswith("#") else "left",
+                no_wrap=True,
+                overflow="ellipsis" if cut else "fold",
+                ratio=None,
+                min_width=None if cut else 1,
+                header_style="dim",
+            )
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        self.out.print(table)
+
+
+def begin(ctx: typer.Context, json: bool) -> Terminal:
+    """Return the terminal of this call."""
+    terminal: Terminal = ctx.obj
+    terminal.json = json
+    return terminal
+
+
+def to_json(value: Any) -> str:
+    """Return one line of JSON of models, lists and dicts."""
+    from pydantic_core import to_json as dump
+
+    return dump(value).decode()
+
+
+def _console(stream: Any) -> "Console":
+    from rich.console import Console
+
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    # No markup: what teachers and users wrote may hold square brackets.
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)

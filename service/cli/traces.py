@@ -1,0 +1,89 @@
+"""`retort traces` and `retort trace`: what the teachers answered."""
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.terminal import Json, Terminal, begin
+from service.cli.words import UNKNOWN, clean, number, one_line
+
+if TYPE_CHECKING:
+    from service.api.shapes import TraceDetail, TraceOut
+
+PAGE = 500
+SHOWN = 28
+
+
+def list_traces(
+    ctx: typer.Context,
+    batch: Annotated[str | None, typer.Option(help="Of this batch.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Of this teacher.")] = None,
+    category: Annotated[str | None, typer.Option(help="Of this category.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Judged so: keep, reject.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Judged for this reason.")] = None,
+    version: Annotated[str | None, typer.Option(help="Judged in this version, NAME@N; else in the newest.")] = None,
+    q: Annotated[str | None, typer.Option("-q", "--q", help="With this text in response or reasoning.")] = None,
+    limit: Annotated[int, typer.Option(help="Most traces to show.", min=1)] = 50,
+    json: Json = False,
+) -> None:
+    """List traces; `retort trace ID` shows one in full."""
+    terminal = begin(ctx, json)
+    wanted = {"batch": batch, "teacher": teacher, "category": category, "outcome": outcome, "reason": reason}
+    query: dict[str, Any] = {**wanted, "version": version, "q": q, "limit": min(limit, PAGE)}
+    found = list(islice(terminal.client.each_trace(**query), limit))
+
+    def view(terminal: Terminal) -> None:
+        terminal.table(("#id", "category", "verdict", "#tokens", "~prompt", "~response"), map(_row, found))
+        if len(found) == limit:
+            terminal.note(f"the first {limit:,}; --limit shows more")
+
+    terminal.show(found, view)
+
+
+def trace(ctx: typer.Context, trace: Annotated[int, typer.Argument(help="Its id.")], json: Json = False) -> None:
+    """Show one trace: prompt, reasoning, response, and every verdict on it."""
+    terminal = begin(ctx, json)
+    found = terminal.client.trace(trace)
+    terminal.show(found, lambda terminal: _view(terminal, found))
+
+
+def _row(trace: "TraceOut") -> tuple[str, ...]:
+    verdict = trace.reason or trace.outcome or UNKNOWN
+    prompt = one_line(_text(trace.messages[-1]), SHOWN) if trace.messages else ""
+    texts = (prompt, one_line(trace.response, SHOWN))
+    return str(trace.id), one_line(trace.category, 14), verdict, number(trace.completion_tokens), *texts
+
+
+def _text(message: dict[str, Any]) -> str:
+    return str(message.get("content") or "")
+
+
+def _view(terminal: Terminal, trace: "TraceDetail") -> None:
+    terminal.say(
+        f"trace {trace.id}: answer {trace.sample_index} of {trace.teacher} to prompt {trace.key}", style="bold"
+    )
+    facts = {
+        "batch": trace.batch,
+        "category": trace.category,
+        "finish": trace.finish_reason,
+        "tokens": f"{number(trace.completion_tokens)} ({number(trace.reasoning_tokens)} of reasoning)",
+        "reference": trace.reference,
+    }
+    terminal.say(*(f"  {name} {clean(str(value))}" for name, value in facts.items() if value))
+    for message in trace.messages:
+        _block(terminal, str(message.get("role", "prompt")), _text(message))
+    _block(terminal, "reasoning", trace.reasoning)
+    _block(terminal, "response", trace.response)
+    for verdict in trace.verdicts:
+        by = f" by {verdict.filter} {verdict.filter_version or ''}".rstrip() if verdict.filter else ""
+        why = ": ".join(part for part in (verdict.reason, verdict.detail) if part)
+        terminal.say(clean(f"{verdict.version} {verdict.outcome}{by}{': ' if why else ''}{why}"))
+    for review in trace.reviews:
+        terminal.say(clean(f"{review.author} says {review.outcome}{': ' if review.reason else ''}{review.reason}"))
+
+
+def _block(terminal: Terminal, title: str, text: str) -> None:
+    if text:
+        terminal.say(f"── {clean(title)} " + "─" * max(3, 40 - len(title)), style="dim")
+        terminal.say(clean(text))

@@ -1,0 +1,145 @@
+"""`/v1/files`: upload, list, read, delete. The two files that a batch writes are found here under ids of their own."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from service.api.deps import DatabaseDep, SettingsDep
+from service.errors import Conflict, NotFound
+from service.models.files import File, Purpose
+from service.openai import outputs, uploads
+from service.openai.errors import Refused
+from service.openai.multipart import Upload
+from service.openai.outputs import OutputFile
+from service.openai.shapes import FileDeleted, FileObject, Order, Page, PageSize
+from service.store import files
+from service.store.database import Database
+from service.submission import spool_file
+
+router = APIRouter(prefix="/files", tags=["OpenAI: files"])
+
+UPLOADED = (Purpose.BATCH, Purpose.FINE_TUNE)
+FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "purpose"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "JSON lines"},
+                        "purpose": {"type": "string", "enum": list(UPLOADED)},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("", response_model=FileObject, openapi_extra=FORM)
+async def create(request: Request, database: DatabaseDep, settings: SettingsDep) -> FileObject:
+    """Upload a file of JSON lines. Those of a batch are checked here, and refused with their numbers."""
+    with spool_file(settings) as path:
+        form = Upload(request.headers.get("content-type", ""), path)
+        await form.read(request.stream())
+        purpose = _purpose(form.fields)
+        if form.filename is None:
+            raise Refused("the form holds no file in its field 'file'", param="file", code="missing_required_parameter")
+        file = await run_in_threadpool(uploads.keep, database, settings, path, purpose=purpose, filename=form.filename)
+    return _shown(file)
+
+
+def _purpose(fields: dict[str, str]) -> Purpose:
+    unknown = sorted(set(fields) - {"purpose"})
+    if unknown:
+        message = f"unknown field '{unknown[0]}': a file stays until it is deleted, and only its purpose can be said"
+        raise Refused(message, param=unknown[0], code="unknown_parameter")
+    if fields.get("purpose") not in UPLOADED:
+        known = " and ".join(f"'{purpose}'" for purpose in UPLOADED)
+        message = f"the purposes taken are {known}, not '{fields.get('purpose', '')}'"
+        raise Refused(message, param="purpose", code="invalid_purpose")
+    return Purpose(fields["purpose"])
+
+
+@router.get("", response_model=Page[FileObject])
+def list_files(
+    database: DatabaseDep,
+    settings: SettingsDep,
+    purpose: str | None = None,
+    after: str | None = None,
+    limit: PageSize = 10_000,
+    order: Annotated[Order, Query()] = "desc",
+) -> Page[FileObject]:
+    """List uploaded files. Those that batches write are named by their batches alone."""
+    limit = min(limit, settings.page_rows_max)
+    with database.read() as session:
+        found = files.page(session, purpose=purpose, after=after, limit=limit + 1, descending=order == "desc")
+    return Page.of([_shown(file) for file in found], limit)
+
+
+@router.get("/{file_id}", response_model=FileObject)
+def retrieve(file_id: str, database: DatabaseDep) -> FileObject:
+    """Return a file. The size of one that a running batch writes is its size right now."""
+    output = outputs.named(file_id)
+    if output is None:
+        with database.read() as session:
+            return _shown(files.get(session, file_id))
+    created_at = _made_at(database, output)
+    size = sum(map(len, outputs.content(database, output)))
+    return FileObject(
+        id=file_id, bytes=size, created_at=created_at, filename=output.filename, purpose=Purpose.BATCH_OUTPUT
+    )
+
+
+@router.get("/{file_id}/content", response_class=Response)
+def content(file_id: str, database: DatabaseDep, settings: SettingsDep) -> Response:
+    """Return the bytes of a file. What a batch writes can be read at any time, up to its last stored answer."""
+    output = outputs.named(file_id)
+    if output is None:
+        with database.read() as session:
+            file = files.get(session, file_id)
+        path = uploads.path_of(settings, file.id)
+        if not path.exists():
+            raise NotFound(f"the bytes of file '{file_id}' are not in this machine's data folder")
+        return FileResponse(path, media_type="application/octet-stream", filename=file.filename)
+    _made_at(database, output)
+    disposition = {"Content-Disposition": f'attachment; filename="{output.filename}"'}
+    return StreamingResponse(outputs.content(database, output), 200, disposition, media_type="application/octet-stream")
+
+
+@router.delete("/{file_id}", response_model=FileDeleted)
+def delete(file_id: str, database: DatabaseDep, settings: SettingsDep) -> FileDeleted:
+    """Delete a file. An output file is only taken out of sight: the traces that it shows stay."""
+    output = outputs.named(file_id)
+    if output is not None:
+        with database.write() as session:
+            files.batch_of(session, file_id, output.batch_id)
+            files.delete_output(session, file_id, output.filename)
+        return FileDeleted(id=file_id)
+    with database.write() as session:
+        file = files.get(session, file_id)
+        batch_id = files.needed_by(session, file_id)
+        if batch_id is not None:
+            raise Conflict(f"file '{file_id}' belongs to batch {batch_id}, which is still running; cancel it first")
+        files.delete(session, file)
+    uploads.remove(uploads.path_of(settings, file_id))
+    return FileDeleted(id=file_id)
+
+
+def _made_at(database: Database, output: OutputFile) -> int:
+    with database.read() as session:
+        return int(files.batch_of(session, output.id, output.batch_id).created_at)
+
+
+def _shown(file: File) -> FileObject:
+    return FileObject(
+        id=file.id,
+        bytes=file.size_bytes,
+        created_at=int(file.created_at),
+        filename=file.filename,
+        purpose=file.purpose,
+    )

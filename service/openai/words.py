@@ -1,0 +1,53 @@
+"""What requests of this door have in common: metadata, and Retort's own fields that ride along."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from service.ingest import check_verifier
+
+ENDPOINT = "/v1/chat/completions"
+"""The one that a batch can call."""
+N_MAX = 128
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+"""OpenAI's bounds: 16 keys of up to 64 characters, values of up to 512."""
+
+
+class About(BaseModel):
+    """What is known about a prompt: a sibling object `retort` of a batch line's `body`, or of a chat request's fields.
+
+    Where only metadata can be sent, its keys of the same names count as well, except `n`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    reference: str | int | float | None = None
+    verifier: str | None = None
+    category: str = ""
+    source: str = ""
+    license: str = ""
+    n: int | None = Field(default=None, ge=1, le=N_MAX)
+    """Answers to ask for; the same as `n` in the body."""
+
+    @field_validator("verifier")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        check_verifier(name)
+        return name
+
+    def columns(self, metadata: dict[str, str] | None) -> dict[str, Any]:
+        """Return the values of a prompt's columns; what `metadata` says counts where the object is silent."""
+        said = {name: value for name, value in (metadata or {}).items() if name in IN_METADATA}
+        about = About.model_validate(said | self.model_dump(exclude_unset=True))
+        reference = None if about.reference is None else str(about.reference)
+        return about.model_dump(exclude={"reference", "n"}) | {"reference": reference}
+
+
+IN_METADATA = {"reference", "verifier", "category", "source", "license"}

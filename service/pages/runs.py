@@ -1,0 +1,96 @@
+"""Runs: all of them, and one with its progress, its losses and what the student learned."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Response
+
+from service.api.deps import DatabaseDep, SettingsDep
+from service.models import RunState
+from service.pages.advice import advice
+from service.pages.charts import Chart, chart
+from service.pages.gap import read_report
+from service.pages.rendering import page
+from service.settings import Settings
+from service.store import events, runs
+from service.store.database import Database
+
+router = APIRouter(prefix="/runs", include_in_schema=False)
+
+SHOWN_MAX = 200
+EVENTS_PAGE, EVENTS_MAX = 5000, 20_000
+"""A trainer tells of every tenth step or so: 20,000 events are days of training."""
+FILES = ("report.md", "report.json", "chart.svg", "chart.png", "log.txt", "events.jsonl")
+ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+CURVES = {"step": "train", "eval_loss": "eval"}
+"""Events that tell a loss, and what its line is called."""
+
+
+@router.get("")
+def listed(database: DatabaseDep) -> Response:
+    """List the newest runs."""
+    with database.read() as session:
+        found = runs.every(session, limit=SHOWN_MAX)
+    return page("runs.html", runs=found)
+
+
+@router.get("/{run_id}")
+def one(run_id: str, database: DatabaseDep, settings: SettingsDep) -> Response:
+    """Show one run."""
+    return page("run.html", **_values(database, settings, run_id))
+
+
+@router.get("/{run_id}/live")
+def live(run_id: str, database: DatabaseDep, settings: SettingsDep) -> Response:
+    """Show the part of a run's page that moves."""
+    return page("run_live.html", **_values(database, settings, run_id))
+
+
+def _values(database: Database, settings: Settings, run_id: str) -> dict[str, Any]:
+    with database.read() as session:
+        run = runs.get(session, run_id)
+    folder = settings.data_dir / "runs" / run.id
+    told = _events(database, run_id) or _events_on_disk(folder / "events.jsonl")
+    steps = [event for event in told if event.get("total")]
+    return {
+        "run": run,
+        "ended": run.state in ENDED,
+        "step": steps[-1] if steps else {},
+        "last": run.progress or {},
+        "chart": _losses(told),
+        "report": read_report(run.report),
+        "advice": advice,
+        "files": [name for name in FILES if (folder / name).is_file()],
+    }
+
+
+def _events(database: Database, run_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    last = 0
+    with database.read() as session:
+        while len(found) < EVENTS_MAX:
+            part = events.after(session, last, subject=run_id, limit=EVENTS_PAGE)
+            found.extend(event.data for event in part if event.kind == "run.event")
+            if len(part) < EVENTS_PAGE:
+                break
+            last = part[-1].id or 0
+    return found
+
+
+def _events_on_disk(path: Path) -> list[dict[str, Any]]:
+    """Return what the trainer told, of a run so old that the database has dropped its events."""
+    try:
+        with path.open("rb") as lines:
+            return [orjson.loads(line) for _, line in zip(range(EVENTS_MAX), lines, strict=False)]
+    except (OSError, ValueError):
+        return []
+
+
+def _losses(told: list[dict[str, Any]]) -> Chart | None:
+    series: dict[str, list[tuple[float, float]]] = {name: [] for name in CURVES.values()}
+    for event in told:
+        name, step, loss = CURVES.get(str(event.get("event"))), event.get("step"), event.get("loss")
+        if name and isinstance(step, int | float) and isinstance(loss, int | float):
+            series[name].append((step, loss))
+    return chart(series)

@@ -1,0 +1,46 @@
+"""API keys in the database."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Sequence
+
+from sqlmodel import Session, col, select
+
+from service.errors import NotFound
+from service.models import ApiKey, Scope
+
+
+def token_hash(token: str) -> str:
+    """Return what is stored of a token. It has 256 random bits, so a plain hash cannot be turned back by guessing."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def make(session: Session, name: str, scope: Scope) -> tuple[ApiKey, str]:
+    """Add a key; return it with its token, which nobody can read again."""
+    token = f"rt-{secrets.token_urlsafe(32)}"
+    key = ApiKey(name=name, scope=scope, token_sha256=token_hash(token))
+    session.add(key)
+    return key, token
+
+
+def scope_of(session: Session, token: str) -> Scope | None:
+    """Return what a token allows, None when there is no such key or it was revoked."""
+    query = select(ApiKey).where(ApiKey.token_sha256 == token_hash(token), col(ApiKey.revoked_at).is_(None))
+    key = session.exec(query).first()
+    return Scope(key.scope) if key else None
+
+
+def every(session: Session) -> Sequence[ApiKey]:
+    """Return all keys, the newest first."""
+    return session.exec(select(ApiKey).order_by(col(ApiKey.created_at).desc())).all()
+
+
+def revoke(session: Session, key_id: str) -> ApiKey:
+    """End a key; it opens nothing from now on."""
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound(f"no key has the id '{key_id}'")
+    key.revoked_at = key.revoked_at or time.time()
+    session.add(key)
+    return key

@@ -1,0 +1,319 @@
+"""The pages over a real database: each can be read, is safe with hostile text, and leads on to the next."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.pages.rendering import HERE
+from service.settings import Settings
+from tests.service.pages.conftest import BROWSER
+from tests.service.pages.library import ASKING, BROKEN, DONE, HOSTILE, TRAINED, TRAINING
+from tests.service.pages.reader import Page
+
+FIXED = ["/", "/live", "/batches", "/traces", "/datasets", "/runs", "/teachers"]
+MOVING = [f"/batches/{ASKING}/live", "/datasets/arithmetic/2/live", f"/runs/{TRAINING}/live"]
+STILL = [f"/batches/{DONE}/live", "/datasets/arithmetic/1/live", f"/runs/{TRAINED}/live", f"/runs/{BROKEN}/live"]
+ELSEWHERE = ("/api/", "/docs", "/metrics")
+"""Linked from pages, and no pages themselves."""
+
+
+@pytest.fixture(scope="session")
+def site(filled: TestClient) -> dict[str, Page]:
+    """Every page that can be reached from the front page by following links."""
+    found: dict[str, Page] = {}
+    to_read = ["/", *MOVING, *STILL]
+    while to_read:
+        path = to_read.pop()
+        if path in found or path.startswith(ELSEWHERE):
+            continue
+        answer = filled.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code}"
+        found[path] = Page(answer.text)
+        to_read += [link.partition("#")[0] for link in found[path].links if not link.startswith("#")]
+    return found
+
+
+def texts(site: dict[str, Page]) -> Iterator[tuple[str, str]]:
+    return ((path, page.text) for path, page in site.items())
+
+
+@pytest.mark.parametrize("path", FIXED)
+def test_a_page_can_be_read_before_there_is_anything(empty, path):
+    answer = empty.get(path)
+    assert (answer.status_code, Page(answer.text).unclosed) == (200, [])
+
+
+def test_the_empty_front_page_tells_the_first_commands(empty):
+    text = empty.get("/").text
+    places = [text.index(command) for command in ("retort teacher add", "retort submit", "retort curate")]
+    assert places == sorted(places)
+
+
+def test_every_page_is_reached_by_links(site):
+    for path in (
+        f"/batches/{DONE}",
+        "/traces/18",
+        "/datasets/arithmetic/1",
+        "/datasets/arithmetic/2",
+        f"/runs/{TRAINED}",
+        "/datasets/arithmetic/1/ledger?filter=near_duplicate&reason=near_duplicate",
+    ):
+        assert path in site
+
+
+def test_every_element_is_closed(site):
+    assert {path: page.unclosed for path, page in site.items() if page.unclosed} == {}
+
+
+def test_no_page_has_code_or_style_of_its_own(site):
+    for path, page in site.items():
+        assert page.scripts == "", path
+        for tag, attributes in page.tags:
+            assert tag not in {"style", "iframe", "object", "embed", "base"}, path
+            assert not [name for name in attributes if name == "style" or name.startswith("on")], path
+
+
+def test_pages_load_and_lead_nowhere_else(site):
+    for path, page in site.items():
+        for tag, attributes in page.tags:
+            for name in ("src", "href", "action", "hx-get"):
+                url = attributes.get(name, "/")
+                assert url.startswith(("/", "#")) and not url.startswith("//"), f"{path}: {tag} {name}={url}"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_as_text(site, text):
+    assert any(text in shown for _, shown in texts(site))
+
+
+def test_only_the_page_itself_polls(site):
+    """A trace that brings `hx-get` of its own must not make a browser ask for anything."""
+    for page in site.values():
+        assert all(attributes.get("id") == "live" for _, attributes in page.tags if "hx-get" in attributes)
+
+
+@pytest.mark.parametrize("path", [*FIXED, "/nothing", "/traces/999999", "/traces?after=x", "/static/retort.css"])
+def test_headers_forbid_what_a_page_does_not_need(filled, path):
+    headers = filled.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    if not path.startswith("/static/"):
+        policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+        assert "unsafe" not in headers["content-security-policy"]
+        assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'self'",) * 3
+        assert (policy["object-src"], policy["base-uri"], policy["frame-ancestors"]) == ("'none'",) * 3
+        assert (policy["img-src"], policy["form-action"]) == ("'self' data:", "'self'")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/nothing", 404),
+        ("/batches/batch_x", 404),
+        ("/traces/999999", 404),
+        ("/traces/abc", 422),
+        ("/datasets/arithmetik/1", 404),
+        ("/datasets/arithmetic/9", 404),
+        ("/traces?version=arithmetic", 200),
+        ("/traces?version=arithmetic@x", 422),
+        ("/runs/run_x/live", 404),
+    ],
+)
+def test_a_browser_gets_an_error_as_a_page_and_a_program_as_a_document(filled, path, status):
+    page, document = filled.get(path), filled.get(path, headers={"Accept": "*/*"})
+    assert (page.status_code, document.status_code) == (status, status)
+    assert page.headers["content-type"].startswith("text/html")
+    if status != 200:
+        assert document.headers["content-type"] == "application/problem+json"
+
+
+def test_the_api_keeps_its_own_errors_for_browsers_too(filled):
+    assert filled.get("/api/nothing").headers["content-type"] == "application/problem+json"
+
+
+def test_an_error_page_names_the_nearest_dataset(filled):
+    assert "did you mean &#39;arithmetic&#39;?" in filled.get("/datasets/arithmetik/1").text
+
+
+@pytest.mark.parametrize("path", MOVING)
+def test_what_moves_asks_again(site, path):
+    assert [attributes["hx-get"] for _, attributes in site[path].tags if "hx-get" in attributes] == [path]
+
+
+@pytest.mark.parametrize("path", STILL)
+def test_what_has_ended_asks_no_more(site, path):
+    assert not [attributes for _, attributes in site[path].tags if "hx-get" in attributes]
+
+
+def test_with_a_key_set_pages_need_it_too(tmp_path):
+    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret"))) as client:
+        for path in [*FIXED, "/static/retort.css"]:
+            assert client.get(path, headers=BROWSER).status_code == 401, path
+            assert client.get(path, headers={"Authorization": "Bearer s3cret"}).status_code == 200, path
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Teacher gone does not answer: 4 shards wait",
+        "retort teacher serve",
+        "3 of 80 answers of batch_0f3c9a1b… failed",
+        "2 timeout",
+        "2 answers of batch_0f3c9a1b… came without the reasoning",
+        "web@1 is blocked by its licences: unknown for commercial use",
+        "run_deadbeef… failed: diverged",
+        "step 120 of 400",
+        "33 of 77 judged",
+    ],
+)
+def test_the_front_page_says_what_runs_and_what_needs_a_person(site, said):
+    assert said in site["/"].text
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["77", "timeout", "no answer within 600 s", "prompt_too_long", "temperature=0.7", "arithmetic@1", "kept 54 of 77"],
+)
+def test_a_batch_says_what_became_of_it(site, said):
+    assert said in site[f"/batches/{DONE}"].text
+
+
+def test_a_batch_says_what_it_waits_for(site):
+    text = " ".join(site[f"/batches/{ASKING}"].text.split())
+    assert "4 shards wait for gone: teacher down" in text
+    assert "Next try in" in text
+
+
+def test_an_empty_field_of_the_form_asks_for_nothing(filled):
+    form = "q=&batch=&teacher=&category=&version=&outcome=&reason="
+    assert _traces(filled.get(f"/traces?{form}").text) == _traces(filled.get("/traces").text)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("outcome=reject&reason=wrong_answer", 14),
+        ("version=arithmetic@1&outcome=reject&reason=truncated", 2),
+        ("category=<b>speed</b>&outcome=keep&version=arithmetic@1", 16),
+        ("q=PERCENT", 0),
+        ("q=times 7 is", 11),
+        ("q=%", 0),
+        ("teacher=gone", 0),
+        ("batch=' OR 1=1 --", 0),
+    ],
+)
+def test_facets_narrow_the_traces_and_pages_show_each_once(filled, query, found):
+    path, seen = f"/traces?{query}", []
+    while path:
+        page = Page(filled.get(path).text)
+        seen += [link for link in page.links if re.fullmatch(r"/traces/\d+", link)]
+        path = next((link for link in page.links if "after=" in link), "")
+    assert (len(seen), len(set(seen))) == (found, found)
+
+
+def _traces(html: str) -> list[str]:
+    return re.findall(r'href="(/traces/\d+)"', html)
+
+
+def test_a_long_text_is_cut_in_the_list_and_whole_on_its_own_page(filled):
+    listed = filled.get("/traces", params={"q": "word word", "reason": ""}).text
+    trace = _traces(listed)[0]
+    assert "more characters" in listed
+    assert (listed.count("word") < 700, filled.get(trace).text.count("word") > 2000) == (True, True)
+
+
+def test_a_trace_tells_everything(site):
+    page = site["/traces/18"]
+    for said in ("near_duplicate", "trace 16", "0.8734", "arithmetic@1", "split train", '"role": "assistant"', "198 tokens"):
+        assert said in page.text, said
+    assert {"del", "ins"} <= {tag for tag, _ in page.tags}
+
+
+def test_a_trace_shows_what_people_said(site):
+    assert any("Ada <ada@example.org>" in text for _, text in texts(site))
+
+
+@pytest.mark.parametrize("reason", ["truncated", "wrong_answer", "near_duplicate"])
+def test_each_reason_of_the_funnel_leads_to_as_many_rows_as_it_counts(filled, site, reason):
+    page = site["/datasets/arithmetic/1"]
+    link = next(link for link in page.links if f"reason={reason}" in link)
+    counted = re.search(rf"{reason}\s+(\d+)", page.text)
+    assert counted and int(counted.group(1)) == len(set(_traces(filled.get(link).text)))
+
+
+def test_a_reason_that_only_abstained_says_so(filled):
+    assert "abstains" in filled.get("/datasets/arithmetic/1/ledger?reason=no_reference").text
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "unsaid"),
+    [
+        ("/datasets/arithmetic/1", ["allowed with duties", "begins with 'Llama'", "Ada allowed mystery-1.0", "load_dataset"], []),
+        ("/datasets/web/1", ["unknown", "no licence stated", "neither downloaded nor trained on"], ["Parquet folder"]),
+        ("/datasets/arithmetic/2", ["33 of 77 traces judged"], ["Funnel", "Take it away"]),
+    ],
+)
+def test_a_version_says_what_may_be_done_with_it(site, path, said, unsaid):
+    text = site[path].text
+    assert [word for word in said if word not in text] == []
+    assert [word for word in unsaid if word in text] == []
+
+
+def test_the_card_is_shown_as_text(site):
+    assert "# arithmetic, version 1" in site["/datasets/arithmetic/1"].text
+
+
+def test_a_run_draws_its_losses(site):
+    drawn = [attributes for tag, attributes in site[f"/runs/{TRAINED}"].tags if tag == "polyline"]
+    assert [len(line["points"].split()) for line in drawn] == [40, 8]
+
+
+def test_a_page_is_the_same_without_its_database_events(filled, library: Path):
+    """Old events are dropped from the database; the file of the run still has them."""
+    folder = library / "runs" / BROKEN
+    folder.mkdir()
+    (folder / "events.jsonl").write_text("".join(f'{{"event": "step", "step": {n}, "loss": 1.5}}\n' for n in range(3)))
+    assert "polyline" in filled.get(f"/runs/{BROKEN}").text
+
+
+def test_what_is_vendored_names_its_version_and_licence():
+    vendor = HERE / "static/vendor"
+    version = re.search(r"htmx (\d+\.\d+\.\d+)", (vendor / "README.md").read_text())
+    assert version and f'version="{version.group(1)}"' in (vendor / "htmx.min.js").read_text().replace("'", '"')
+    assert "Zero-Clause BSD" in (vendor / "htmx.LICENSE").read_text()
+
+
+def test_both_themes_have_contrast_enough_to_read():
+    sheet = (HERE / "static/retort.css").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
+    pairs = [("ink", "ground"), ("ink", "raised"), ("dim", "ground"), ("dim", "raised"), ("dim", "idle-ground")]
+    pairs += [("link", "ground"), ("link", "raised"), ("on-mark", "mark"), ("ink", "warn-ground"), ("ink", "bad-ground")]
+    pairs += [(kind, f"{kind}-ground") for kind in ("good", "bad", "warn", "busy")]
+    for theme in (light, dark):
+        colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", theme))
+        assert [pair for pair in pairs if _contrast(colours[pair[0]], colours[pair[1]]) < 4.5] == []
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG 2.2, relative luminance and contrast ratio."""
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_no_template_switches_the_escaping_off():
+    for template in (HERE / "templates").iterdir():
+        assert not re.search(r"\|\s*safe|autoescape|Markup", template.read_text()), template.name
+
+
+def test_no_address_of_a_page_is_one_of_the_api(filled):
+    assert not [path for path in filled.get("/openapi.json").json()["paths"] if not urlsplit(path).path.startswith(("/api", "/v1", "/healthz", "/readyz", "/metrics"))]

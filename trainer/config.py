@@ -1,0 +1,110 @@
+"""The knobs every training has, whatever its method. A method adds its own in its own file."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from trainer.dialect import Completion
+
+RATE_SMALL, RATE_LARGE = (1e6, 2e-3), (1e9, 2e-5)
+"""Parameters and learning rate: what served a model of 0.4 million here, and TRL's own default, chosen for models of
+a billion and more. Between them a straight line on logarithmic axes."""
+LORA_RATE_FACTOR = 10
+"""LoRA wants about ten times the rate of full training, whatever the model (Schulman, "LoRA Without Regret", 2025)."""
+
+
+class Lora(BaseModel):
+    """Train small matrices beside the weights and merge them at the end (Hu et al. 2021, arXiv:2106.09685)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    rank: PositiveInt = 16
+    """Width of the matrices: more holds more, at more memory."""
+    alpha: PositiveFloat = 32
+    """Scale of their effect, divided by the rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target: str | list[str] = "all-linear"
+    """Modules that get them. All linear layers match full training, attention alone does not."""
+
+
+class Evaluation(BaseModel):
+    """How base and student are asked the evaluation prompts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    base: bool = True
+    """Also ask the base: what the training changed is seen against it."""
+    tokens_max: PositiveInt | None = None
+    """For one reply. None: half as much again as the longest reply trained on."""
+    temperature: PositiveFloat = 1.0
+    """Of the sampled replies; greedy ones are always made too."""
+    prompts_max: PositiveInt = 1000
+    """Of each set, evenly spread; at 1,000 the 95 % interval is at most ± 3.1 points wide."""
+    batch_size: PositiveInt | None = None
+    """Prompts answered together. None: as many as the memory holds."""
+    seed: NonNegativeInt = 0
+    examples_max: NonNegativeInt = 20
+    """Of the prompts that the student lost or won against the teacher, kept in the report."""
+
+
+class Training(BaseModel):
+    """Settings common to all methods; the worker passes them as JSON, a person as YAML or `--set`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    student: str
+    """Folder or hub id of the model to train: safetensors weights, no code of its own."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub. The commit it meant is written into the report."""
+    license: str | None = None
+    """SPDX id the student may be given, as the licence check found; None: the card says that it is to be settled."""
+    chat_template: str | None = None
+    """Jinja file in place of the student's own template, for bases that have none or drop reasoning."""
+    eos_token: str | None = None
+    """Token that ends a reply, if the chat template ends it with another than the tokenizer's."""
+    completion: Completion = "cot"
+    """`cot` teaches reasoning and response, `answer_only` the response alone (the control without reasoning)."""
+    epochs: PositiveFloat = 3
+    """DeepSeek-R1's distilled models took two to three."""
+    max_steps: PositiveInt | None = None
+    """Optimizer steps; overrides `epochs`."""
+    batch_size: PositiveInt = 8
+    """Rows a device takes at once: what memory allows."""
+    gradient_accumulation: PositiveInt = 4
+    """Batches to one optimizer step; rows per step = batch_size × gradient_accumulation × devices."""
+    learning_rate: PositiveFloat | Literal["auto"] = "auto"
+    """auto: by the model's size, 2e-3 up to a million parameters down to 2e-5 from a billion on; LoRA ten times that."""
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Share of the steps over which the rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_length: PositiveInt | None = None
+    """Tokens of a row. None: the longest row of the data, as far as the student's positions go."""
+    on_too_long: Literal["refuse", "drop_to_rejected"] = "refuse"
+    """A row that does not fit whole stops the run, or is set aside in `rejected.parquet` of the run. None is cut."""
+    order: Literal["shuffled", "as_exported", "short_first"] = "shuffled"
+    """Shuffled by the seed each epoch; the others keep their order in every epoch (a curriculum)."""
+    lora: Lora | None = None
+    seed: NonNegativeInt = 0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto: bfloat16 where the hardware computes in it (Ampere GPUs on, CPUs with AVX512-BF16 or AMX), else fp32."""
+    attn_implementation: str = "auto"
+    """auto: eager on a CPU with rows up to 1,024 tokens, else what transformers picks."""
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
+    """Recompute activations to save memory. auto: from half a billion parameters on, on a GPU."""
+    save_steps: PositiveInt | None = None
+    """Steps between checkpoints. None: ten over the run, at least one every 500 steps."""
+    keep_checkpoints: bool = False
+    """Keep them once the student is saved; each is three times the size of the model."""
+    evaluation: Evaluation = Evaluation()
+
+
+def pick_learning_rate(asked: float | Literal["auto"], parameters: int, *, lora: bool) -> float:
+    """Return the learning rate, two significant digits, for a model of so many parameters."""
+    if asked != "auto":
+        return asked
+    (small, high), (large, low) = RATE_SMALL, RATE_LARGE
+    share = math.log(max(small, min(large, parameters)) / small) / math.log(large / small)
+    rate = high * (low / high) ** share
+    return float(f"{min(high, rate * LORA_RATE_FACTOR) if lora else rate:.1e}")

@@ -1,0 +1,25 @@
+"""The training methods by name. A new one is a file with `Config` and `train`, and a line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer import sft
+from trainer.config import Training
+from trainer.dataset import Folder
+from trainer.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to train: its settings, and the function that trains and returns the student's folder."""
+
+    config: type[Training]
+    train: Callable[[Any, Folder, Path, Supervisor], Path]
+    summary: str
+
+
+METHODS: dict[str, Method] = {
+    "sft": Method(sft.Config, sft.train, "Supervised fine-tuning on the teacher's traces."),
+}

@@ -1,0 +1,146 @@
+"""From a dataset folder and a base to what a trainer needs: checked base, tokens, and the length they all fit in."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer import dataset, hardware
+from trainer.base import Base, count_parameters, find_base, load_tokenizer, stop_tokens
+from trainer.config import Training, pick_learning_rate
+from trainer.dialect import Dialect, find_dialect
+from trainer.errors import TrainerError
+from trainer.render import Renderer, fit, render, write_dropped
+from trainer.supervisor import Supervisor, is_main_process
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LOG_STEPS_MAX = 10
+"""TRL's default; short runs log a hundred times."""
+SAVE_STEPS_MAX = 500
+"""transformers' default; short runs save four times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that is settled before the first step."""
+
+    base: Base
+    parameters: int
+    tokenizer: Any
+    dialect: Dialect
+    rows: "Dataset"
+    """Columns `id`, `input_ids`, `labels`, `tokens`, `reply_tokens`."""
+    held_out: "Dataset | None"
+    """The same of the eval split, to measure the loss on."""
+    dropped: int
+    tokens_max: int
+    """Every row fits in it whole."""
+
+
+def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Supervisor) -> Prepared:
+    """Check the base, render every row and emit `rendered`. Writes `out/cache` and perhaps `out/rejected.parquet`."""
+    base = find_base(config.student, config.revision)
+    tokenizer = load_tokenizer(base.path, config.chat_template, config.eos_token)
+    dialect = find_dialect(tokenizer, config.completion)
+    renderer = Renderer(tokenizer, dialect, stop_tokens(base.path, tokenizer))
+    key = json.dumps([folder.manifest.sha256, base.name, base.commit, config.model_dump()], sort_keys=True)
+
+    rows = render(_load(folder, "train", out), renderer, f"train {key}")
+    limits = [limit for limit in (config.max_length, base.positions_max) if limit]
+    tokens_max = min([max(rows["tokens"]), *limits])
+    rows, over = fit(rows, tokens_max, drop=config.on_too_long == "drop_to_rejected")
+    if over and is_main_process():
+        write_dropped(folder.files("train"), over, tokens_max, out / "rejected.parquet")
+    if not len(rows):
+        raise TrainerError("no_training_rows", f"no row of {folder.name} fits within {tokens_max} tokens")
+    held_out = None
+    if folder.files("eval"):
+        # A row that is too long to measure the loss on is no reason to stop.
+        held_out, _ = fit(render(_load(folder, "eval", out), renderer, f"eval {key}"), tokens_max, drop=True)
+    supervisor.emit(
+        "rendered",
+        rows=len(rows),
+        dropped=len(over),
+        tokens=sum(rows["tokens"]),
+        tokens_longest=max(rows["tokens"]),
+        reasoning_key=dialect.key,
+    )
+    return Prepared(
+        base=base,
+        parameters=count_parameters(base),
+        tokenizer=tokenizer,
+        dialect=dialect,
+        rows=rows.sort("tokens") if config.order == "short_first" else rows,
+        held_out=held_out if held_out is not None and len(held_out) else None,
+        dropped=len(over),
+        tokens_max=tokens_max,
+    )
+
+
+def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[str, Any]:
+    """Return what every TRL trainer is told in the same words: its `…Config`'s arguments.
+
+    Raises TrainerError `several_devices` where one process sees several.
+    """
+    import torch
+
+    on_cpu = not hardware.has_accelerator()
+    if not on_cpu and torch.accelerator.device_count() > 1 and "LOCAL_RANK" not in os.environ:
+        raise TrainerError(
+            "several_devices",
+            f"{torch.accelerator.device_count()} devices are visible to one process. Start one process for each "
+            "(`torchrun --nproc-per-node N -m trainer …`), or show it a single one (CUDA_VISIBLE_DEVICES=0)",
+        )
+    precision = hardware.pick_precision(config.precision)
+    rows_per_step = config.batch_size * config.gradient_accumulation * int(os.environ.get("WORLD_SIZE", "1"))
+    steps = config.max_steps or int(config.epochs * len(prepared.rows) / rows_per_step)
+    return {
+        "output_dir": str(checkpoints),
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps or -1,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "learning_rate": pick_learning_rate(
+            config.learning_rate, prepared.parameters, lora=config.lora is not None
+        ),
+        "lr_scheduler_type": config.schedule,
+        "warmup_steps": config.warmup,
+        "weight_decay": config.weight_decay,
+        "train_sampling_strategy": "random" if config.order == "shuffled" else "sequential",
+        "seed": config.seed,
+        "bf16": precision == "bf16",
+        "use_cpu": on_cpu,
+        "gradient_checkpointing": hardware.checkpoints_activations(config.gradient_checkpointing, prepared.parameters),
+        "model_init_kwargs": {
+            "attn_implementation": hardware.pick_attention(config.attn_implementation, prepared.tokens_max),
+            # The optimizer needs the weights it trains in fp32; those that LoRA leaves alone do well in half of it.
+            "dtype": "bfloat16" if config.lora and precision == "bf16" else "float32",
+            "use_safetensors": True,
+        },
+        "eval_strategy": "no" if prepared.held_out is None else "epoch",
+        "save_strategy": "steps",
+        "save_steps": config.save_steps or max(1, min(SAVE_STEPS_MAX, steps // 4)),
+        "save_total_limit": 2,
+        "logging_steps": max(1, min(LOG_STEPS_MAX, steps // 100)),
+        "logging_nan_inf_filter": False,
+        "include_num_input_tokens_seen": "non_padding",
+        "disable_tqdm": True,
+        "report_to": "none",
+    }
+
+
+def _load(folder: dataset.Folder, split: dataset.Split, out: Path) -> "Dataset":
+    from datasets import load_dataset
+
+    # Only what training needs, memory-mapped, so that long traces cost no memory.
+    return load_dataset(
+        "parquet",
+        data_files=[str(file) for file in folder.files(split)],
+        split="train",
+        columns=list(dataset.COLUMNS),
+        cache_dir=str(out / "cache"),
+    )

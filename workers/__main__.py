@@ -1,0 +1,33 @@
+"""`python -m workers`: one worker, until it is told to stop. Any number may run, on any number of machines."""
+
+import argparse
+import asyncio
+import logging
+from pathlib import Path
+
+from service.models import JobKind
+from service.settings import Settings
+from service.store.database import Database
+from workers.worker import Worker
+
+
+def main() -> None:
+    """Read the command line and the environment; work."""
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="folder of database, exports and runs; also RETORT_DATA_DIR")
+    kinds = ",".join(JobKind)
+    parser.add_argument("--kinds", default=kinds, help=f"kinds of jobs to do, from {kinds}; all by default")
+    given = parser.parse_args()
+    try:
+        wanted = frozenset(JobKind(kind) for kind in given.kinds.split(","))
+    except ValueError as error:
+        parser.error(f"--kinds: {error}; known: {kinds}")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings(data_dir=given.data_dir) if given.data_dir else Settings()
+    database = Database(settings.url())
+    asyncio.run(Worker(settings, database, wanted).run())
+    database.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The dataset card: `README.md` of an export, with the YAML head that Hugging Face reads."""
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import yaml
+
+from filters.manifest import FilterCount, Manifest, Split, TeacherEntry
+from workers.rows import COLUMNS, KEPT
+
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+HUGE = "10M<n<100M"
+
+BODY = """\
+# {name}
+
+{kept:,} answers of {teachers} to {prompts:,} prompts, kept out of {input:,} by the recipe below: a dataset for
+training a smaller student on what larger teachers wrote. Everything in `completion` is machine-generated.
+
+## Splits
+
+{splits}
+
+A prompt's split follows from its text alone: equal prompts, in whichever batch or version, share a split.
+
+## What was filtered
+
+{funnel}
+
+{input:,} came in, {rejected:,} were rejected, {kept:,} kept. Every rejected row is in `rejected.parquet` with the
+filter that decided, its reason and its evidence.
+
+## Teachers
+
+{teacher_table}
+
+## Licence
+
+Intended use: **{use}**. Decision: **{decision}**.
+
+{terms}
+
+This is what the stated licences say as Retort reads them, not legal advice.
+
+## Columns
+
+{columns}
+
+## How to load it
+
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("path/to/this/folder")
+```
+
+```bash
+trl sft --dataset_name path/to/this/folder --model_name_or_path STUDENT --max_length 8192
+```
+
+TRL's own `max_length` of 1024 cuts long reasoning off: set it to what the student can hold.
+
+## Known limits
+
+- The text is as its teachers wrote it. A kept answer passed the filters above and nothing more; without a verifying
+  filter nobody compared it with a right answer.
+- Licences are as the submitters of prompts and teachers stated them.
+- Splits keep equal prompts together, not similar ones: a paraphrase of a test prompt may be in `train`.
+- Only the text of messages is exported; other parts of a prompt, such as images, are not.
+
+## How to rebuild it
+
+`manifest.json` holds the recipe with the version of each filter. The same recipe over the same batches gives the same
+rows; their SHA-256, each row as canonical JSON on a line, is
+
+    {sha256}
+"""
+
+
+def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> str:
+    """Return the card of a version. `prompts` counts them by split; `licences` are all that apply to the rows."""
+    head = yaml.safe_dump(_head(manifest, licences), sort_keys=False, allow_unicode=True, width=120)
+    rejected = sum(line.rejected for line in manifest.funnel)
+    body = BODY.format(
+        name=f"{manifest.dataset}, version {manifest.version}",
+        kept=manifest.kept,
+        input=manifest.input,
+        rejected=rejected,
+        prompts=sum(prompts.values()),
+        teachers=", ".join(f"`{teacher.model}`" for teacher in manifest.teachers) or "no teacher",
+        splits=_splits(manifest, prompts),
+        funnel=_funnel(manifest.funnel),
+        teacher_table=_teachers(manifest.teachers),
+        use=manifest.licence.intended_use,
+        decision=manifest.licence.decision.replace("_", " "),
+        terms=_terms(manifest),
+        columns=_table(("column", "holds"), [(f"`{name}`", text) for name, text in COLUMNS.items()]),
+        sha256=manifest.sha256,
+    )
+    return f"---\n{head}---\n\n{body}"
+
+
+def _head(manifest: Manifest, licences: list[str]) -> dict[str, Any]:
+    one = licences[0] if len(licences) == 1 else ""
+    licence = {"license": one} if one else {"license": "other", "license_name": "several", "license_link": "README.md"}
+    head = licence | {
+        "pretty_name": f"{manifest.dataset} v{manifest.version}",
+        "tags": ["synthetic", "retort", "distillation"],
+        "annotations_creators": ["machine-generated"],
+        "language_creators": ["machine-generated"],
+        "source_datasets": ["original"],
+        "size_categories": [next((name for limit, name in SIZES if manifest.kept < limit), HUGE)],
+        "task_categories": ["text-generation"],
+    }
+    if not manifest.splits:
+        return head
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits]
+    return head | {
+        "configs": [{"config_name": "default", "data_files": files}],
+        "dataset_info": {"config_name": "default", "features": _features(KEPT), "splits": _split_info(manifest)},
+    }
+
+
+def _split_info(manifest: Manifest) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": split,
+            "num_bytes": sum(part.bytes for part in parts),
+            "num_examples": sum(part.rows for part in parts),
+        }
+        for split, parts in manifest.splits.items()
+    ]
+
+
+def _features(fields: Any) -> list[dict[str, Any]]:
+    """Return Arrow fields in the notation of `dataset_info`."""
+    found = []
+    for field in fields:
+        if pa.types.is_list(field.type):
+            inner = field.type.value_type
+            found.append({"name": field.name, "list": _features([inner.field(i) for i in range(inner.num_fields)])})
+        else:
+            found.append({"name": field.name, "dtype": str(field.type)})
+    return found
+
+
+def _splits(manifest: Manifest, prompts: dict[Split, int]) -> str:
+    rows = [
+        (f"`{split}`", f"{sum(part.rows for part in parts):,}", f"{prompts.get(split, 0):,}")
+        for split, parts in manifest.splits.items()
+    ]
+    return _table(("split", "rows", "prompts"), rows) if rows else "Nothing was kept, so there is no split."
+
+
+def _funnel(funnel: list[FilterCount]) -> str:
+    rows = []
+    for line in funnel:
+        reasons = ", ".join(
+            f"{reason} {count:,}" for reason, count in sorted(line.reasons.items(), key=lambda item: -item[1])
+        )
+        knobs = f"`{orjson.dumps(line.knobs).decode()}`" if line.knobs else ""
+        counts = (f"{line.input:,}", f"{line.rejected:,}", f"{line.abstained:,}")
+        rows.append((f"{line.kind} (v{line.version})", *counts, reasons, knobs))
+    return (
+        _table(("filter", "in", "rejected", "abstained", "reasons", "knobs"), rows)
+        if rows
+        else "Nothing: no filter ran."
+    )
+
+
+def _teachers(teachers: list[TeacherEntry]) -> str:
+    rows = []
+    for teacher in teachers:
+        sampling = "<br>".join(f"`{orjson.dumps(asked).decode()}`" for asked in teacher.sampling)
+        rows.append(
+            (teacher.name, f"`{teacher.model}`", teacher.revision or "", teacher.license or "unknown", sampling)
+        )
+    return _table(("teacher", "model", "revision", "licence", "sampling"), rows)
+
+
+def _terms(manifest: Manifest) -> str:
+    licence = manifest.licence
+    lines = [f"- Duty: {duty}" for duty in licence.duties] + [f"- {clause}" for clause in licence.clauses]
+    for override in licence.overrides:
+        stated = ", ".join(f"{name}: {value}" for name, value in sorted(override.items()))
+        lines.append(f"- A person decided otherwise ({stated})")
+    return "\n".join(lines) or "No duty follows from it."
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a Markdown table; a `|` in a value would end its cell."""
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,197 @@
+"""One shard: ask its teacher for what is missing, and keep the answers as they come."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.models import Batch, Job
+from service.store import generation, queue
+from service.store.generation import Ask
+from workers.database import AsyncDatabase
+from workers.gate import Gate
+from workers.results import Results, failure, store
+from workers.teachers.protocol import Sampling, Teacher, TeacherBusy, TeacherError
+from workers.teachers.retry import ATTEMPTS_MAX, next_attempt
+
+log = logging.getLogger(__name__)
+
+FLUSH_ROWS, FLUSH_S = 32, 0.5
+"""Results are committed when so many are there, or so long after they came: all that `kill -9` may cost."""
+NOBODY_THERE = frozenset({"connection_refused", "unreachable", "unknown_host"})
+TEACHER_DOWN = "teacher_down"
+"""Why a shard waits, as `GET /api/batches/{id}` shows it."""
+CHANCE = random.SystemRandom()
+
+
+@dataclass(slots=True)
+class Seat:
+    """A teacher as this worker asks it: one client with one connection pool, and one gate before it."""
+
+    client: Teacher
+    gate: Gate
+    address: str
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What the settings allow a shard."""
+
+    lease_s: float
+    attempts_max: int
+
+
+class Shard:
+    """A claimed shard. `run` ends when all is asked, the lease is lost, the teacher is down, or after `halt`."""
+
+    def __init__(
+        self,
+        job: Job,
+        batch: Batch,
+        seat: Seat,
+        database: AsyncDatabase,
+        bounds: Bounds,
+        may_announce: Callable[[str], bool],
+    ) -> None:
+        self.job, self.batch, self.seat = job, batch, seat
+        self.database, self.bounds, self.may_announce = database, bounds, may_announce
+        self._results = Results()
+        self._flush_now = asyncio.Event()
+        self._askers: set[asyncio.Task[None]] = set()
+        self._flying: set[asyncio.Task[Any] | None] = set()
+        """Askers whose request is on its way: `halt` lets them end."""
+        self.opened = asyncio.Event()
+        """Set when its prompts wait at the gate, or when there are none."""
+        self._halted = self._all_asked = False
+        self._down: TeacherError | None = None
+
+    async def run(self) -> None:
+        """Do the shard and end, put back or hold back its job. Raises LeaseLost, after which nothing is left to do."""
+        while not self._halted:
+            asks = await self.database.read(generation.missing, self.job, self.batch)
+            if not asks:
+                await self.database.write(generation.finish, self.job)
+                return
+            await self._ask_all(asks)
+        if self._down is None:
+            await self.database.write(queue.put_back, self.job)
+            return
+        delay_s = self.seat.gate.down()
+        detail = f"no answer from {self.seat.address} ({self._down}); next look in {delay_s:g} s"
+        log.warning("shard %s waits: %s", self.job.id, detail)
+        await self.database.write(generation.hold_back, self.job, delay_s=delay_s, reason=TEACHER_DOWN, detail=detail)
+
+    def halt(self) -> None:
+        """Ask nothing more; requests on their way may still bring their answers."""
+        self._halted = True
+        for asker in self._askers - self._flying:
+            asker.cancel()
+
+    def abort(self) -> None:
+        """Drop the requests on their way too; what has come is still stored."""
+        self.halt()
+        for asker in self._askers:
+            asker.cancel()
+
+    async def _ask_all(self, asks: Sequence[Ask]) -> None:
+        self._all_asked = False
+        self._askers = {asyncio.create_task(self._ask(ask)) for ask in asks}
+        await asyncio.sleep(0)  # each of them takes its first step, to the gate
+        self.opened.set()
+        keeper = asyncio.create_task(self._keep())
+        asked = asyncio.gather(*self._askers, return_exceptions=True)
+        await asyncio.wait((keeper, asked), return_when=asyncio.FIRST_COMPLETED)
+        # The keeper ends first only by losing the lease: requests still on their way are for nothing then.
+        for asker in self._askers:
+            asker.cancel()
+        await asked
+        self._all_asked = True
+        self._flush_now.set()
+        await keeper
+
+    async def _ask(self, ask: Ask) -> None:
+        """Ask for a prompt's missing answers until they are there or given up; between two tries it holds no slot."""
+        wanted, attempts = ask.sample_indexes, 0
+        while wanted:
+            async with self.seat.gate:
+                if self._halted:
+                    return
+                came, trouble = await self._try(ask, wanted)
+            attempts += 1
+            wanted = wanted[came:]
+            if self._down or not wanted:
+                return
+            wait_s = self._wait_s(attempts, trouble)
+            if wait_s is None:
+                self._give_up(ask, wanted, trouble, attempts)
+                return
+            await asyncio.sleep(wait_s)
+
+    async def _try(self, ask: Ask, wanted: Sequence[int]) -> tuple[int, TeacherError]:
+        """Send one request and take in its answers; return how many came and what was wrong if they were too few."""
+        gate, task = self.seat.gate, asyncio.current_task()
+        self._flying.add(task)
+        try:
+            completions = await self.seat.client.complete(ask.messages, self._sampling(wanted), len(wanted))
+        except TeacherBusy as busy:
+            gate.busy(busy.retry_after_s)
+            if busy.reason in NOBODY_THERE or (busy.away and gate.refuses_all):
+                self._down = busy
+                self.halt()
+            return 0, busy
+        except TeacherError as refused:
+            return 0, refused
+        except Exception as error:
+            # Our own mistake with one prompt must neither stop the others nor be tried for ever.
+            log.exception("prompt %s of %s", ask.prompt_id, self.batch.id)
+            return 0, TeacherError("worker_error", repr(error))
+        finally:
+            self._flying.discard(task)
+        self._results.add(ask.prompt_id, wanted, completions)
+        self._wake_keeper()
+        if gate.answered():
+            await self.database.write(generation.let_go, self.job.teacher, TEACHER_DOWN)
+        return len(completions), TeacherBusy("wrong_n", f"{len(completions)} of {len(wanted)} answers came")
+
+    def _wait_s(self, attempts: int, trouble: TeacherError) -> float | None:
+        """Return how long to wait before the next try, None when there is none: the setting says how many."""
+        if attempts >= self.bounds.attempts_max:
+            return None
+        return next_attempt(min(attempts, ATTEMPTS_MAX - 1), trouble, CHANCE)
+
+    def _sampling(self, wanted: Sequence[int]) -> Sampling:
+        """Return the batch's sampling; a seed moves on with the sample, or one answer would repeat another."""
+        params = self.batch.sampling
+        if wanted[0] and isinstance(params.get("seed"), int):
+            params = params | {"seed": params["seed"] + wanted[0]}
+        return Sampling(params)
+
+    def _give_up(self, ask: Ask, wanted: Sequence[int], trouble: TeacherError, attempts: int) -> None:
+        why = {"reason": trouble.reason, "detail": trouble.detail, "attempts": attempts}
+        self._results.failures += [failure(self.job, ask.prompt_id, index, **why) for index in wanted]
+        self._wake_keeper()
+
+    def _wake_keeper(self) -> None:
+        if len(self._results) >= FLUSH_ROWS:
+            self._flush_now.set()
+
+    async def _keep(self) -> None:
+        """Store results as they come and renew the lease when none do. Raises LeaseLost."""
+        loop = asyncio.get_running_loop()
+        renewed = loop.time()
+        while not self._all_asked or self._results:
+            timer = loop.call_later(FLUSH_S, self._flush_now.set)
+            await self._flush_now.wait()
+            timer.cancel()
+            self._flush_now.clear()
+            if self._results:
+                results, self._results = self._results, Results()
+                announce = self.may_announce(self.batch.id)
+                await self.database.write(store, self.job, results, lease_s=self.bounds.lease_s, announce=announce)
+            elif loop.time() - renewed >= self.bounds.lease_s / 3:
+                await self.database.write(queue.keep, self.job, lease_s=self.bounds.lease_s)
+            else:
+                continue
+            renewed = loop.time()

@@ -1,0 +1,91 @@
+"""What came in for a shard and is not in the database yet."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import zstandard
+
+from service.models import Job
+from service.store import generation
+from workers.teachers.protocol import Completion
+from workers.teachers.reasoning import Note
+
+
+@dataclass(slots=True)
+class Results:
+    """Answers and failures of one shard between two flushes."""
+
+    answers: list[tuple[int, int, Completion]] = field(default_factory=list)
+    """Prompt id, sample index, completion."""
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    prompt_tokens: int = 0
+    """Of the requests: n answers to one request read its prompt once."""
+
+    def __len__(self) -> int:
+        return len(self.answers) + len(self.failures)
+
+    def add(self, prompt_id: int, sample_indexes: Sequence[int], completions: Sequence[Completion]) -> None:
+        """Take in what one request brought, not more than was asked for."""
+        self.answers += [(prompt_id, *answer) for answer in zip(sample_indexes, completions, strict=False)]
+        self.prompt_tokens += completions[0].prompt_tokens or 0
+
+
+def store(session: Any, job: Job, results: Results, *, lease_s: float, announce: bool) -> None:
+    """Write `results` in one transaction, with an event about the batch's progress if asked. Raises LeaseLost."""
+    completions = [completion for _, _, completion in results.answers]
+    generation.store(
+        session,
+        job,
+        lease_s=lease_s,
+        traces=_traces(job, results.answers),
+        failures=results.failures,
+        prompt_tokens=results.prompt_tokens,
+        completion_tokens=sum(completion.completion_tokens or 0 for completion in completions),
+        reasoning_lost=sum(completion.note == Note.LOST_REASONING for completion in completions),
+    )
+    if announce:
+        generation.progress(session, job.subject)
+
+
+def _traces(job: Job, answers: Sequence[tuple[int, int, Completion]]) -> list[dict[str, Any]]:
+    compress = zstandard.ZstdCompressor(level=3).compress
+    return [
+        {
+            "batch_id": job.subject,
+            "prompt_id": prompt_id,
+            "teacher": job.teacher,
+            "sample_index": sample_index,
+            "parent_id": None,
+            "reasoning": _storable(completion.reasoning),
+            "response": _storable(completion.response),
+            "finish_reason": completion.finish_reason,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+            "reasoning_tokens": completion.reasoning_tokens,
+            "latency_ms": completion.latency_ms,
+            "raw": compress(completion.raw),
+            "created_at": time.time(),
+        }
+        for prompt_id, sample_index, completion in answers
+    ]
+
+
+def failure(job: Job, prompt_id: int, sample_index: int, *, reason: str, detail: str, attempts: int) -> dict[str, Any]:
+    """Return the row that says why an answer will not come."""
+    return {
+        "batch_id": job.subject,
+        "prompt_id": prompt_id,
+        "teacher": job.teacher,
+        "sample_index": sample_index,
+        "reason": reason,
+        "detail": _storable(detail),
+        "attempts": attempts,
+        "created_at": time.time(),
+    }
+
+
+def _storable(text: str) -> str:
+    """Replace what a database's text cannot hold (NUL, lone surrogates); `raw` keeps the message as it came."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -1,0 +1,106 @@
+"""From the ledger to a folder: the export, its licence answer, manifest and card."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from filters.licences.check import Override, check
+from filters.manifest import FilterCount, Licence, Manifest, TeacherEntry
+from service.models import Batch, DatasetVersion, Teacher
+from service.store.curation import Entry
+from workers.card import card
+from workers.export import Export, Exported
+
+
+@dataclass(slots=True)
+class Sources:
+    """Where the kept rows come from: what the licence answer and the card speak of."""
+
+    teachers: set[str] = field(default_factory=set)
+    teacher_licences: set[str] = field(default_factory=set)
+    prompt_licences: set[str] = field(default_factory=set)
+
+    def add(self, entry: Entry) -> None:
+        """Take note of a kept row."""
+        self.teachers.add(entry.sample.teacher)
+        self.teacher_licences.add(entry.sample.teacher_license)
+        self.prompt_licences.add(entry.sample.license)
+
+
+def write_folder(
+    folder: Path,
+    version: DatasetVersion,
+    entries: Iterable[Entry],
+    funnel: list[FilterCount],
+    teachers: Mapping[str, Teacher],
+    batches: list[Batch],
+) -> dict[str, Any]:
+    """Write the whole export into `folder`; return the values of the sealed version."""
+    export, sources = Export(folder), Sources()
+    total = 0
+    for entry in entries:
+        total += 1
+        export.add(entry)
+        if entry.outcome == "keep":
+            sources.add(entry)
+    exported = export.close()
+    if exported.kept + sum(line.rejected for line in funnel) != total:
+        raise RuntimeError(f"the ledger holds {total} rows, {exported.kept} of them kept; the funnel says otherwise")
+    licence = _licence(version, sources)
+    manifest = Manifest(
+        dataset=version.dataset,
+        version=version.number,
+        sha256=exported.sha256,
+        batches=version.batches,
+        recipe=version.recipe,
+        teachers=_teachers(sources, teachers, batches),
+        input=total,
+        kept=exported.kept,
+        funnel=funnel,
+        splits=exported.splits,
+        rejected=exported.rejected,
+        licence=licence,
+    )
+    text = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    (folder / "manifest.json").write_bytes(text)
+    licences = sorted(sources.teacher_licences | sources.prompt_licences)
+    (folder / "README.md").write_text(card(manifest, exported.prompts, licences), encoding="utf-8")
+    return {
+        "input": total,
+        "kept": exported.kept,
+        "funnel": [line.model_dump() for line in funnel],
+        "splits": _splits(exported),
+        "licence": licence.model_dump(),
+        "sha256": exported.sha256,
+    }
+
+
+def _licence(version: DatasetVersion, sources: Sources) -> Licence:
+    """Ask what the licences of the kept rows allow. Unknown and forbidden are answers too: the doors refuse then."""
+    overrides = [Override.model_validate(override) for override in version.overrides]
+    use = "commercial" if version.intended_use == "commercial" else "research"
+    named = sorted(sources.teacher_licences), sorted(sources.prompt_licences)
+    return check(*named, version.base, use, overrides=overrides).for_manifest(use, overrides)
+
+
+def _teachers(sources: Sources, teachers: Mapping[str, Teacher], batches: list[Batch]) -> list[TeacherEntry]:
+    found = []
+    for name in sorted(sources.teachers):
+        sampling: list[dict[str, Any]] = []
+        for batch in batches:
+            if name in batch.teachers and batch.sampling not in sampling:
+                sampling.append(batch.sampling)
+        teacher = teachers.get(name)
+        known = {"model": teacher.model, "license": teacher.license, "revision": teacher.revision} if teacher else {}
+        found.append(TeacherEntry(**{"name": name, "model": name, "license": ""} | known, sampling=sampling))
+    return found
+
+
+def _splits(exported: Exported) -> dict[str, Any]:
+    return {
+        split: {"rows": sum(part.rows for part in parts), "prompts": exported.prompts.get(split, 0)}
+        for split, parts in exported.splits.items()
+    }

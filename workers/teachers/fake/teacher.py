@@ -1,0 +1,102 @@
+"""The fake teacher behind its sockets: what it says to a request, and the count of what it was asked."""
+
+import math
+import os
+import random
+import time
+from collections import Counter
+from typing import Any, NamedTuple
+
+import orjson
+
+from workers.teachers.fake import errors
+from workers.teachers.fake.answers import Answers, prompt_text
+from workers.teachers.fake.fate import Fate
+from workers.teachers.fake.scenario import Fault, Kind, Scenario
+
+UNSENT = frozenset({Kind.DROPPED, Kind.TRUNCATED_BODY, Kind.DROPPED_IN_BODY, Kind.INVALID_JSON, Kind.HANG})
+"""Faults after which no choice can have reached the client."""
+
+
+class Reply(NamedTuple):
+    """What to send after `wait_s` seconds, and the fault that the connection itself has to show, if any."""
+
+    status: int
+    body: bytes
+    headers: bytes = b""
+    wait_s: float = 0.0
+    fault: Fault | None = None
+
+
+class FakeTeacher:
+    """What all connections share: the scenario and the count of calls."""
+
+    def __init__(self, scenario: Scenario, model: str, calls_fd: int | None = None) -> None:
+        self.model = model
+        self.calls = 0
+        self.choices = 0
+        self.outcomes: Counter[str] = Counter()
+        self._calls_fd = calls_fd
+        self.play(scenario)
+
+    def play(self, scenario: Scenario) -> None:
+        """Behave as `scenario` says from now on; the counts go on."""
+        self.scenario = scenario
+        self._answers = Answers(scenario, self.model)
+        self._fate = Fate(scenario)
+        self._rng = random.Random(scenario.seed)  # noqa: S311 - chance for tests, no secret
+
+    def counts(self) -> dict[str, Any]:
+        """Return the calls so far, the choices sent in whole, and the calls by outcome."""
+        return {"calls": self.calls, "choices": self.choices, "outcomes": self.outcomes}
+
+    def models(self) -> dict[str, Any]:
+        """Return the list that /v1/models shows."""
+        entry = {"id": self.model, "object": "model", "owned_by": "retort"}
+        return {"object": "list", "data": [{**entry, "max_model_len": self.scenario.context_tokens}]}
+
+    def chat(self, body: bytes, authorization: bytes) -> Reply:
+        """Return the reply to one call of /v1/chat/completions, having counted it."""
+        self.calls += 1
+        try:
+            request = orjson.loads(body)
+            prompt = prompt_text(request.get("messages"))
+            n = int(request.get("n") or 1)
+        except (ValueError, AttributeError, TypeError) as error:
+            self._count("", None, "bad_request", 0)
+            return Reply(*errors.error(400, str(error), "BadRequestError"))
+        fault = self._fate.of(self.calls, prompt)
+        refusal = errors.of_fault(fault) if fault else self._refusal(request, prompt, authorization)
+        if refusal:
+            self._count(prompt, n, fault.kind.value if fault else f"http_{refusal[0]}", 0)
+            return Reply(*refusal, wait_s=self._latency_s())
+        reply = self._answers.reply(request, prompt, fault)
+        sent = 0 if fault and fault.kind in UNSENT else len(reply.get("choices", ()))
+        self._count(prompt, n, fault.kind.value if fault else "ok", sent)
+        slow_s = fault.delay_s if fault and fault.kind is Kind.SLOW else 0.0
+        return Reply(200, orjson.dumps(reply), wait_s=self._latency_s() + slow_s, fault=fault)
+
+    def _refusal(self, request: dict[str, Any], prompt: str, authorization: bytes) -> tuple[int, bytes, bytes] | None:
+        """Return the error that a real server would answer by itself."""
+        if self.scenario.api_key is not None and authorization != f"Bearer {self.scenario.api_key}".encode():
+            return errors.unauthorized()
+        if request.get("model") != self.model:
+            message = f"The model `{request.get('model')}` does not exist. Valid aliases: {self.model}."
+            return errors.error(404, message, "NotFoundError", "model")
+        if request.get("stream"):
+            return errors.error(400, "the fake teacher does not stream", "BadRequestError", "stream")
+        if len(prompt) > self.scenario.context_tokens and len(prompt.split()) > self.scenario.context_tokens:
+            return errors.error(*errors.STATUSES[Kind.PROMPT_TOO_LONG])
+        return None
+
+    def _latency_s(self) -> float:
+        sigma = self.scenario.latency_sigma
+        return self.scenario.latency_ms / 1000 * (math.exp(self._rng.gauss(0, sigma)) if sigma else 1.0)
+
+    def _count(self, prompt: str, n: Any, outcome: str, choices: int) -> None:
+        """Record a call where no database can lose it: the line is in the file before the answer is on its way."""
+        self.choices += choices
+        self.outcomes[outcome] += 1
+        if self._calls_fd is not None:
+            line = {"call": self.calls, "time": time.time(), "n": n, "outcome": outcome, "choices": choices}
+            os.write(self._calls_fd, orjson.dumps({**line, "prompt": prompt[:200]}) + b"\n")

@@ -1,0 +1,103 @@
+"""The worker process: claim what is due, do it, and on a signal put down what is not done."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+
+from service.models import Job, JobKind
+from service.settings import Settings
+from service.store import queue
+from service.store.database import Database
+from service.store.queue import LeaseLost
+from workers.database import AsyncDatabase
+from workers.shards import IDLE_MAX_S, IDLE_MIN_S, Shards
+
+log = logging.getLogger(__name__)
+
+DRAIN_PART = 0.8
+"""Of `drain_s`, for answers on their way; the rest is for storing them and putting jobs back."""
+TROUBLE_S = 30.0
+"""Pause before a job is tried again that a worker stumbled over."""
+
+Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
+ONE_AT_A_TIME = (JobKind.CURATE, JobKind.TRAIN)
+
+
+def work_of(kind: JobKind) -> Work:
+    """Return what does a job of a kind in `ONE_AT_A_TIME`; a worker that only asks teachers never loads pyarrow."""
+    if kind == JobKind.CURATE:
+        from workers.curate import curate
+
+        return curate
+    from workers.train import train
+
+    return train
+
+
+class Worker:
+    """One process's worth of work. `run` returns after `stop`, when everything is put down."""
+
+    def __init__(self, settings: Settings, database: Database, kinds: Collection[JobKind]) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._settings, self._kinds = settings, kinds
+        self._database = AsyncDatabase(database)
+        self._shards = Shards(settings, self._database, self.name)
+        self._stopping = asyncio.Event()
+        # What still hangs then (a lost database, a filter that never returns) is put down as by `kill -9`: safely.
+        self._watchdog = threading.Timer(settings.drain_s, os._exit, (1,))
+        self._watchdog.daemon = True
+
+    async def run(self) -> None:
+        """Work until stopped by SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        log.info("worker %s does %s", self.name, ", ".join(sorted(self._kinds)))
+        async with asyncio.TaskGroup() as group:
+            if JobKind.GENERATE in self._kinds:
+                group.create_task(self._shards.work())
+            for kind in ONE_AT_A_TIME:
+                if kind in self._kinds:
+                    group.create_task(self._one_by_one(kind, work_of(kind)))
+        await self._shards.close()
+        self._watchdog.cancel()
+
+    def stop(self) -> None:
+        """Take nothing new, let what is on its way arrive, put the rest back; a second call waits for nothing."""
+        if self._stopping.is_set():
+            self._shards.abort()
+            return
+        log.info("worker %s stops", self.name)
+        self._stopping.set()
+        self._shards.halt()
+        asyncio.get_running_loop().call_later(DRAIN_PART * self._settings.drain_s, self._shards.abort)
+        self._watchdog.start()
+
+    async def _one_by_one(self, kind: JobKind, work: Work) -> None:
+        idle_s = IDLE_MIN_S
+        while not self._stopping.is_set():
+            lease_s = self._settings.lease_s
+            for job in await self._database.write(queue.claim, [kind], worker=self.name, lease_s=lease_s):
+                idle_s = IDLE_MIN_S
+                await self._do(job, work)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), idle_s)
+            idle_s = min(IDLE_MAX_S, 1.5 * idle_s)
+
+    async def _do(self, job: Job, work: Work) -> None:
+        """Do one job; whatever goes wrong with it, the worker lives on and the job is tried again."""
+        try:
+            await work(job, self._database, self._settings, self._stopping)
+        except LeaseLost as lost:
+            log.info("%s", lost)
+        except Exception as error:
+            log.exception("%s job %s for %s", job.kind, job.id, job.subject)
+            waits = {"delay_s": TROUBLE_S, "reason": "worker_error", "detail": repr(error)}
+            with suppress(LeaseLost):
+                await self._database.write(queue.put_back, job, **waits)
