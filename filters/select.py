@@ -41,7 +41,7 @@ class Select(Filter):
             if self.per_prompt is not None and of_prompt[prompt_id] > self.per_prompt:
                 verdicts[place] = reject("per_prompt_cap", f"the prompt has {self.per_prompt} samples already")
             elif self.count is not None and kept >= self.count:
-                verdicts[place] = reject("not_selected", f"{self.count} samples were drawn before it by {self.by}")
+                verdicts[place] = reject("not_selected", f"not among the {self.count} drawn ({self.by})")
             else:
                 kept += 1
         for place in range(len(ids)):

@@ -1,7 +1,5 @@
 """Texts as sets of overlapping phrases, hashed; the arithmetic behind `near_duplicate`."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 import xxhash
@@ -25,13 +23,17 @@ def shingles(normalised: bytes, words: int) -> Hashes:
     """Return the sorted, distinct 64-bit hashes of all runs of `words` words, or of characters where words are few."""
     spelt = normalised.split(b" ")
     if len(spelt) < words or len(normalised) > _WORD_CHARS_MAX * len(spelt):
-        text = normalised.decode(errors="surrogatepass")
-        starts = range(max(1, len(text) - _CHARACTERS + 1))
-        return np.unique(_hashed(text[at : at + _CHARACTERS].encode(errors="surrogatepass") for at in starts))
-    hashed = _hashed(spelt)
-    combined = np.zeros(len(spelt) - words + 1, dtype=np.uint64)
-    for place in range(words):  # a polynomial in the words' hashes, modulo 2**64
-        combined = combined * _WEIGHT + hashed[place : place + len(combined)]
+        text = normalised.decode(errors="surrogatepass").encode("utf-32-le", "surrogatepass")
+        return _runs(np.frombuffer(text, dtype="<u4").astype(np.uint64), _CHARACTERS)
+    return _runs(np.fromiter(map(xxhash.xxh3_64_intdigest, spelt), dtype=np.uint64), words)
+
+
+def _runs(pieces: Hashes, length: int) -> Hashes:
+    """Hash every run of this length: a polynomial in its pieces, modulo 2**64."""
+    length = min(length, len(pieces))
+    combined = np.zeros(len(pieces) - length + 1, dtype=np.uint64)
+    for place in range(length):
+        combined = combined * _WEIGHT + pieces[place : place + len(combined)]
     return np.unique(combined)
 
 
@@ -39,7 +41,3 @@ def jaccard(one: Hashes, other: Hashes) -> float:
     """Return the exact share of shingles that two sets have in common."""
     common = len(np.intersect1d(one, other, assume_unique=True))
     return common / (len(one) + len(other) - common)
-
-
-def _hashed(pieces: Iterable[bytes]) -> Hashes:
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, pieces), dtype=np.uint64)

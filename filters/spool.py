@@ -15,12 +15,12 @@ _CHUNK = 500
 class Spool(Generic[T]):
     """First in, first out. Holds what we pickled ourselves, in a file without a name."""
 
-    def __init__(self, in_memory_max: int = IN_MEMORY_MAX):
+    def __init__(self, in_memory_max: int | None = None):
         self._head: deque[T] = deque()
         self._tail: deque[T] = deque()
         self._chunks: deque[int] = deque()
         self._file: IO[bytes] | None = None
-        self._in_memory_max = in_memory_max
+        self._in_memory_max = IN_MEMORY_MAX if in_memory_max is None else in_memory_max
 
     def __bool__(self) -> bool:
         return bool(self._head or self._chunks or self._tail)

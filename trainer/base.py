@@ -64,7 +64,9 @@ def find_base(name: str, revision: str | None) -> Base:
     path, commit = Path(name).expanduser(), None
     if not path.is_dir():
         if not HUB_ID.fullmatch(name):
-            raise TrainerError("student_not_found", f"{name} is neither a folder here nor an id on the Hugging Face hub")
+            raise TrainerError(
+                "student_not_found", f"{name} is neither a folder here nor an id on the Hugging Face hub"
+            )
         path = _fetch(name, revision)
         commit = path.name
     try:
@@ -125,7 +127,7 @@ def load_model(path: Path, dtype: str, device: str) -> "PreTrainedModel":
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
-    architecture = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModelForCausalLM)
+    architecture: Any = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModelForCausalLM)
     model = architecture.from_pretrained(path, dtype=getattr(torch, dtype), use_safetensors=True)
     return model.to(device).eval()
 

@@ -72,9 +72,9 @@ class Training(BaseModel):
     batch_size: PositiveInt = 8
     """Rows a device takes at once: what memory allows."""
     gradient_accumulation: PositiveInt = 4
-    """Batches to one optimizer step; rows per step = batch_size × gradient_accumulation × devices."""
+    """Batches to one optimizer step; rows per step = batch_size * gradient_accumulation * devices."""
     learning_rate: PositiveFloat | Literal["auto"] = "auto"
-    """auto: by the model's size, 2e-3 up to a million parameters down to 2e-5 from a billion on; LoRA ten times that."""
+    """auto: by size, from 2e-3 up to a million parameters down to 2e-5 from a billion on; LoRA ten times that."""
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
     """Share of the steps over which the rate rises from 0."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from transformers import Trainer
-from trl import SFTTrainer
+from trl import SFTTrainer  # pyright: ignore[reportPrivateImportUsage] - trl exports lazily
 
 
 class CpuSFTTrainer(SFTTrainer):

@@ -50,7 +50,9 @@ def open_folder(path: Path) -> Folder:
         _check_part(path, part)
     folder = Folder(path, manifest)
     if not sum(part.rows for part in manifest.splits.get("train", [])):
-        raise TrainerError("no_training_rows", f"{folder.name} has no row in its train split: curate with a milder recipe")
+        raise TrainerError(
+            "no_training_rows", f"{folder.name} has no row in its train split: curate with a milder recipe"
+        )
     return folder
 
 
@@ -114,4 +116,6 @@ def _check_part(folder: Path, part: Part) -> None:
         raise TrainerError("file_changed", f"{file} has {metadata.num_rows} rows, the manifest says {part.rows}")
     columns = set(metadata.schema.to_arrow_schema().names)
     if missing := [name for name in COLUMNS if name not in columns]:
-        raise TrainerError("columns_missing", f"{file} lacks the columns {', '.join(missing)}: export the version again")
+        raise TrainerError(
+            "columns_missing", f"{file} lacks the columns {', '.join(missing)}: export the version again"
+        )

@@ -49,7 +49,7 @@ class Dialect:
         opener, closer = self.opener.strip(), self.closer.strip()
         if closer and closer in reply:
             reasoning, response = reply.split(closer, 1)
-        elif self.key is not None and not opener or opener and opener in reply:
+        elif (self.key is not None and not opener) or (opener and opener in reply):
             reasoning, response = reply, ""
         else:
             reasoning, response = "", reply

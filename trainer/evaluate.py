@@ -56,7 +56,6 @@ def evaluate(
     completion: Completion,
     knobs: Evaluation,
     tokens_max: int,
-    precision: hardware.Precision,
     supervisor: Supervisor,
 ) -> list[Result]:
     """Return every model's judged answers. All are asked through the student's own tokenizer and chat template."""
@@ -65,11 +64,13 @@ def evaluate(
     hardware.use_all_cores()
     tokenizer: Any = load_tokenizer(student)
     device = torch.accelerator.current_accelerator() if hardware.has_accelerator() else "cpu"
+    # Generation reads every weight for every token: in half precision that is half the work, where hardware has it.
+    dtype = "bfloat16" if hardware.pick_precision("auto") == "bf16" else "float32"
     dialect = find_dialect(tokenizer, completion)
     stops = stop_tokens(student, tokenizer)
     results = []
     for candidate in candidates:
-        model = load_model(candidate.path, "bfloat16" if precision == "bf16" else "float32", str(device))
+        model = load_model(candidate.path, dtype, str(device))
         for mode in MODES:
             temperature = 0.0 if mode == "greedy" else knobs.temperature
 
@@ -103,9 +104,7 @@ def teachers(questions: list[Question], tokenizer: Any) -> list[Result]:
                 first = answers[0]
                 tokens = len(tokenizer(first.reasoning + first.response, add_special_tokens=False)["input_ids"])
                 reply = Reply(first.reasoning, first.response, tokens, first.truncated)
-                results.append(
-                    _result(question, TEACHER if len(names) == 1 else f"{TEACHER}:{name}", "sampled", reply)
-                )
+                results.append(_result(question, TEACHER if len(names) == 1 else f"{TEACHER}:{name}", "sampled", reply))
     return results
 
 

@@ -46,7 +46,7 @@ class Trained(BaseModel):
 def finish(
     config: Training, trainer: Any, prepared: Prepared, out: Path, *, train_s: float, resumed_from_step: int | None
 ) -> Path:
-    """Save weights, tokenizer and chat template to `out/student`; remove the cache and, unless kept, the checkpoints."""
+    """Save weights, tokenizer and template to `out/student`; remove the cache and, unless kept, the checkpoints."""
     student, partial = out / "student", out / "student.partial"
     shutil.rmtree(partial, ignore_errors=True)
     _save(trainer, prepared, partial)

@@ -1,4 +1,4 @@
-"""What this machine does well: number format, attention, threads. The device itself is TRL's and accelerate's choice."""
+"""What this machine does well: number format, attention, threads. The device itself is accelerate's choice."""
 
 import os
 from pathlib import Path

@@ -104,9 +104,7 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
         "per_device_train_batch_size": config.batch_size,
         "per_device_eval_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
-        "learning_rate": pick_learning_rate(
-            config.learning_rate, prepared.parameters, lora=config.lora is not None
-        ),
+        "learning_rate": pick_learning_rate(config.learning_rate, prepared.parameters, lora=config.lora is not None),
         "lr_scheduler_type": config.schedule,
         "warmup_steps": config.warmup,
         "weight_decay": config.weight_decay,

@@ -12,7 +12,18 @@ from trainer.errors import TrainerError
 from trainer.render import without_nulls
 
 TEST_SET = "test"
-COLUMNS = ("set", "id", "prompt", "reference", "verifier", "category", "teacher", "responses", "reasonings", "truncated")
+COLUMNS = (
+    "set",
+    "id",
+    "prompt",
+    "reference",
+    "verifier",
+    "category",
+    "teacher",
+    "responses",
+    "reasonings",
+    "truncated",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,9 @@ def read_exam(folder: Folder, file: Path | None, prompts_max: int) -> Exam:
     Raises TrainerError `evaluation_unreadable`.
     """
     rows = _read_file(file) if file else _read_test(folder)
-    default = next((knobs for knobs in folder.manifest.recipe.get("filters", []) if knobs.get("kind") == "verified"), {})
+    default = next(
+        (knobs for knobs in folder.manifest.recipe.get("filters", []) if knobs.get("kind") == "verified"), {}
+    )
     default_verifier = default.get("default_verifier") or Verified().default_verifier
     questions: dict[tuple[str, int], Question] = {}
     ungradable: dict[tuple[str, int], str] = {}
@@ -67,7 +80,7 @@ def read_exam(folder: Folder, file: Path | None, prompts_max: int) -> Exam:
             ungradable[key] = row["set"]
             continue
         messages = [without_nulls(message) for message in row["prompt"]]
-        asked = Question(row["set"], row["id"], row["category"] or "", messages, reference, name)
+        asked = Question(row["set"], row["id"], row["category"] or "uncategorised", messages, reference, name)
         question = questions.setdefault(key, asked)
         question.teachers.setdefault(row["teacher"], []).extend(row["answers"])
     kept, left_out = _spread(list(questions.values()), prompts_max)

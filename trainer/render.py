@@ -166,4 +166,6 @@ def _common_prefix(first: list[int], second: list[int]) -> int:
     """Count the tokens both begin with: where TRL, too, lets the completion begin."""
     if second[: len(first)] == first:
         return len(first)
-    return next((place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), len(second))
+    return next(
+        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), len(second)
+    )

@@ -51,13 +51,15 @@ def train(config: Config, folder: Folder, out: Path, supervisor: Supervisor) -> 
 
 def _trainer(config: Config, prepared: Any, checkpoints: Path, supervisor: Supervisor) -> Any:
     from transformers.trainer_callback import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage] - trl exports lazily
 
     from trainer.cpu import CpuSFTTrainer
     from trainer.prepare import arguments
     from trainer.progress import Progress
 
-    packed = max(prepared.tokens_max, config.max_length or min(prepared.base.positions_max or PACKED_TOKENS, PACKED_TOKENS))
+    packed = max(
+        prepared.tokens_max, config.max_length or min(prepared.base.positions_max or PACKED_TOKENS, PACKED_TOKENS)
+    )
     columns = ["input_ids", "labels"]
     trainer = (SFTTrainer if hardware.has_accelerator() else CpuSFTTrainer)(
         model=str(prepared.base.path),

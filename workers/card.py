@@ -108,9 +108,8 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
 
 
 def _head(manifest: Manifest, licences: list[str]) -> dict[str, Any]:
-    one = licences[0] if len(licences) == 1 else ""
-    licence = {"license": one} if one else {"license": "other", "license_name": "several", "license_link": "README.md"}
-    head = licence | {
+    several = {"license": "other", "license_name": "several", "license_link": "README.md"}
+    head = ({"license": licences[0] or "unknown"} if len(licences) == 1 else several) | {
         "pretty_name": f"{manifest.dataset} v{manifest.version}",
         "tags": ["synthetic", "retort", "distillation"],
         "annotations_creators": ["machine-generated"],
@@ -189,8 +188,8 @@ def _terms(manifest: Manifest) -> str:
     licence = manifest.licence
     lines = [f"- Duty: {duty}" for duty in licence.duties] + [f"- {clause}" for clause in licence.clauses]
     for override in licence.overrides:
-        stated = ", ".join(f"{name}: {value}" for name, value in sorted(override.items()))
-        lines.append(f"- A person decided otherwise ({stated})")
+        name = override.get("licence") or "none stated"
+        lines.append(f"- Cleared by {override.get('author')}: {name}, because {override.get('reason')}")
     return "\n".join(lines) or "No duty follows from it."
 
 

@@ -1,7 +1,6 @@
 """One run: the trainer is a process of its own, followed line by line."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -23,6 +22,8 @@ log = logging.getLogger(__name__)
 
 INTERRUPTED = 3
 """The trainer's exit code after SIGTERM, its checkpoint written."""
+IN_USE = "out_in_use"
+"""The trainer's reason when another one still runs in the folder: of a worker that lost its lease and does not know."""
 TELL_EVERY_S = 0.5
 GRACE_S = 10.0
 """Between SIGTERM and SIGKILL for a run that was cancelled: nobody needs its checkpoint."""
@@ -66,23 +67,13 @@ class Training:
     async def run(self) -> None:
         """Prepare the folder, run the trainer in it, and end, fail or put back the job."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "lock").open("wb") as lock:
-            try:
-                # The trainer inherits it: a second one never writes where the first one still does.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                detail = "another worker's trainer has not ended yet"
-                await self._database.write(
-                    queue.put_back, self._job, delay_s=BUSY_S, reason="still_running", detail=detail
-                )
-                return
-            try:
-                command = await asyncio.to_thread(self._prepare)
-            except Leak as leak:
-                await self._database.write(_fail, self._job, "evaluation_in_training", str(leak))
-                return
-            await self._database.write(_start, self._job, self._run, self._settings.lease_s)
-            await self._end(await self._follow(command, lock))
+        try:
+            command = await asyncio.to_thread(self._prepare)
+        except Leak as leak:
+            await self._database.write(_fail, self._job, "evaluation_in_training", str(leak))
+            return
+        await self._database.write(_start, self._job, self._run, self._settings.lease_s)
+        await self._end(await self._follow(command))
 
     def _prepare(self) -> list[str]:
         config = self._folder / "config.json"
@@ -98,14 +89,13 @@ class Training:
         trainer = [sys.executable, "-m", "trainer", self._run.method, str(self._dataset), *arguments]
         return [sys.executable, "-m", "workers.leash", str(os.getpid()), *trainer]
 
-    async def _follow(self, command: list[str], lock: IO[bytes]) -> int:
+    async def _follow(self, command: list[str]) -> int:
         """Run the trainer and tell its events; return its exit code. On a signal to this worker it gets SIGTERM."""
         with (self._folder / "log.txt").open("ab") as log_file:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log_file,
-                pass_fds=(lock.fileno(),),
                 start_new_session=True,
                 limit=LINE_BYTES_MAX,
             )
@@ -155,6 +145,9 @@ class Training:
             await self._database.write(_succeed, self._job, found, f"runs/{self._run.id}")
         elif self._stopping.is_set() or code == INTERRUPTED:
             await self._database.write(queue.put_back, self._job)
+        elif self._failure[0] == IN_USE:
+            waits = {"delay_s": BUSY_S, "reason": IN_USE, "detail": self._failure[1]}
+            await self._database.write(queue.put_back, self._job, **waits)
         else:
             reason, detail = self._failure if self._failure[0] else (_crash(code), self._tail())
             await self._database.write(_fail, self._job, reason, detail)

@@ -9,6 +9,9 @@ folder=${RETORT_DEMO_DIR:-demo}
 port=${RETORT_DEMO_PORT:-8091}
 teacher_port=$((port + 1))
 prompts=${RETORT_DEMO_PROMPTS:-2400}
+heldout_prompts=${RETORT_DEMO_HELDOUT:-360}
+ood_prompts=${RETORT_DEMO_OOD:-180}
+student=${RETORT_DEMO_STUDENT:-examples/arithmetic/student.json}
 export RETORT_URL=http://127.0.0.1:$port
 mkdir -p "$folder"
 
@@ -29,7 +32,7 @@ started+=($!)
 for _ in $(seq 120); do python -c "import urllib.request as r; r.urlopen('$RETORT_URL/readyz')" 2>/dev/null && break; sleep 0.5; done
 
 say "2  Prompts: word problems with reference answers, some held out, some out of distribution"
-python examples/arithmetic/prompts.py --seed 0 --train "$prompts" --heldout 360 --ood 180 --out "$folder/prompts"
+python examples/arithmetic/prompts.py --seed 0 --train "$prompts" --heldout "$heldout_prompts" --ood "$ood_prompts" --out "$folder/prompts"
 show teacher add arithmetic "http://127.0.0.1:$teacher_port/v1" teacher --license apache-2.0
 ask() { show submit "$folder/prompts/$1.jsonl" --teacher arithmetic --max-tokens 256 "${@:2}" --json | tail -n 1 | field '["id"]'; }
 train=$(ask train -n 2 --temperature 1 --seed 0 --key "demo-train-$prompts")
@@ -57,7 +60,7 @@ show curate unverified --batch "$train" --recipe "$folder/unverified.json" --use
 
 say "5  Train a student on each and measure both against base and teacher"
 learn() {
-  show train "$1@1" --student examples/arithmetic/student-base --config examples/arithmetic/student.json \
+  show train "$1@1" --student examples/arithmetic/student-base --config "$student" \
     --evaluate "$heldout" --evaluate "$ood" --key "demo-$1-$prompts" --json | tail -n 1 | field '["id"]'
 }
 verified=$(learn verified)

@@ -1,14 +1,34 @@
-"""Accuracy by category: batched sampling with transformers, graded by the last `\\boxed{}`."""
+"""Accuracy by category: batched sampling with transformers, graded by the last `\\boxed{}`.
 
+python examples/arithmetic/evaluation.py examples/arithmetic/teacher
+"""
+
+import argparse
 import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import torch
-from problems import Problem, problems
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from problems import CATEGORIES, OUT_OF_DISTRIBUTION, Problem, problems
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 BOXED = re.compile(r"\\boxed\{(-?\d+)\}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder of a model with its tokenizer")
+    parser.add_argument("--count", type=int, default=100, help="prompts a category")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    categories = (*CATEGORIES, *OUT_OF_DISTRIBUTION)
+    found = measure(model, tokenizer, heldout(options.count * len(categories), categories), (0.0, 1.0))
+    print("| category |", " | ".join(found), "|")
+    print("|---|", "---|" * len(found), sep="")
+    for category in categories:
+        print(f"| {category} |", " | ".join(f"{by_category[category]:.2f}" for by_category in found.values()), "|")
 
 
 def heldout(count: int, categories: tuple[str, ...], seed: int = 1000) -> list[Problem]:
@@ -63,3 +83,15 @@ def accuracy(items: Sequence[Problem], replies: Iterable[str]) -> dict[str, floa
         marks["all"].append(right)
         marks.setdefault(item.category, []).append(right)
     return {category: round(sum(right) / len(right), 3) for category, right in marks.items()}
+
+
+def measure(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, items: Sequence[Problem], temperatures: Iterable[float]
+) -> dict[str, dict[str, float]]:
+    """Accuracy by category for each temperature ("T=0", "T=1")."""
+    prompts = [item.prompt for item in items]
+    return {f"T={t:g}": accuracy(items, answer(model, tokenizer, prompts, temperature=t)) for t in temperatures}
+
+
+if __name__ == "__main__":
+    main()

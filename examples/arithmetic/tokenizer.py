@@ -12,8 +12,8 @@ PLAIN_ADDED = ("<think>", "</think>", "\\boxed")
 """Added but not `special`: servers drop special tokens from the text before they look for the end of the reasoning."""
 
 WORDS = r"\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+(?: (?=\p{N}))?|[\r\n]+|[^\S\r\n]+(?!\S)|\s+"
-"""Single digits, so that numbers line up; the space before one goes with the punctuation, to save tokens. Runs of newlines
-stay whole whatever follows, so that a rendered prompt is always a token prefix of the rendered conversation."""
+"""Single digits, so that numbers line up; the space before one goes with the punctuation, to save tokens. Runs of
+newlines stay whole whatever follows, so that a rendered prompt is always a token prefix of the whole conversation."""
 
 CHAT_TEMPLATE = """\
 {%- for message in messages %}

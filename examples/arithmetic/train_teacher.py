@@ -6,12 +6,13 @@ python examples/arithmetic/train_teacher.py --out examples/arithmetic/teacher
 import argparse
 import logging
 import random
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from evaluation import accuracy, answer, heldout
+from evaluation import heldout, measure
 from problems import CATEGORIES, Problem, problems
 from tokenizer import build_tokenizer
 from training import IGNORED, Example, bare_equations, build_model, log, save, train, write_json
@@ -31,13 +32,14 @@ def main() -> None:
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, hidden=128, layers=4, heads=4, kv_heads=2, mlp=384)
     log.info("%d parameters", model.num_parameters())
-    started, recent = time.monotonic(), 0.0
+    started, recent = time.process_time(), 0.0
     for step, loss in train(model, lessons(tokenizer, options.seed), steps=options.steps, seed=options.seed):
         recent = loss if step == 1 else 0.98 * recent + 0.02 * loss
         if step % options.checkpoint_every == 0 or step == options.steps:
             last = step == options.steps
-            report = {"step": step, "seconds": round(time.monotonic() - started), "loss": round(recent, 4)}
-            report |= measure(model, tokenizer, 600, (0.0, 1.0)) if last else measure(model, tokenizer, 60, (1.0,))
+            report = {"step": step, "cpu_s": round(time.process_time() - started), "loss": round(recent, 4)}
+            count, temperatures = (600, (0.0, 1.0)) if last else (60, (1.0,))
+            report |= measure(model, tokenizer, heldout(count, CATEGORIES), temperatures)
             log.info("%s", report)
             folder = options.out if last else options.checkpoints / f"step-{step}"
             save(model, tokenizer, folder)
@@ -47,9 +49,8 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    parser.add_argument(
-        "--checkpoints", type=Path, default=Path("teacher-checkpoints"), help="folder of the unfinished ones"
-    )
+    unfinished = Path(tempfile.gettempdir()) / "teacher-checkpoints"
+    parser.add_argument("--checkpoints", type=Path, default=unfinished, help="folder of the unfinished ones")
     parser.add_argument("--checkpoint-every", type=int, default=300, metavar="STEPS")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
@@ -75,15 +76,6 @@ def conversation(problem: Problem, tokenizer: PreTrainedTokenizerFast, *, think:
     whole = tokenizer.apply_chat_template([*asked, reply], tokenize=False, enable_thinking=think).removesuffix("\n")
     given, ids = tokenizer(prompt).input_ids, tokenizer(whole).input_ids
     return Example(ids, [IGNORED] * len(given) + ids[len(given) :])
-
-
-def measure(
-    model, tokenizer: PreTrainedTokenizerFast, count: int, temperatures: tuple[float, ...]
-) -> dict[str, dict[str, float]]:
-    """Held-out accuracy by category, per temperature; 0 is greedy."""
-    items = heldout(count, CATEGORIES)
-    prompts = [item.prompt for item in items]
-    return {f"T={t:g}": accuracy(items, answer(model, tokenizer, prompts, temperature=t)) for t in temperatures}
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
     """Write a folder that transformers and vLLM load by its name alone; weights as fp16 safetensors."""
     half = copy.deepcopy(model).to(torch.float16)
     half.save_pretrained(folder)
+    tokenizer.backend_tokenizer.no_padding()  # it remembers how the last batch was padded
     tokenizer.save_pretrained(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the name that transformers before 5 knows too

@@ -1,12 +1,16 @@
 """May these teachers' outputs, on these prompts, train this student, for this use? Not legal advice."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
 from filters.licences.table import Role, Row, find, key
 from filters.manifest import Licence
+
+if TYPE_CHECKING:
+    from license_expression import Licensing
 
 Use = Literal["research", "commercial"]
 Decision = Literal["allowed", "allowed_with_duties", "unknown", "forbidden"]
@@ -35,6 +39,7 @@ class Clause(BaseModel):
     """How the row is known: text, vendor, secondary or unchecked."""
     read: str = ""
     duties: list[str] = []
+    """What the licence asks in this role, should the use be allowed."""
 
     def __str__(self) -> str:
         known = f" ({self.source}, {self.evidence}, read {self.read})" if self.source else ""
@@ -93,19 +98,25 @@ class _Judge:
         self._overrides = overrides
 
     def named(self, role: Role, name: str) -> Clause:
-        """Judge a licence by its name or expression."""
-        if override := self._overrides.get(key(name)):
-            text = f"overridden by {override.author}: {override.reason}"
-            return Clause(licence=name or "(none stated)", role=role, decision="allowed", clause=text)
+        """Judge a licence by its name or expression. An override lifts what blocks; the licence's duties stay."""
+        clause = self._named(role, name)
+        override = self._overrides.get(key(name)) or self._overrides.get(key(clause.licence))
+        if override is None or clause.decision not in ("unknown", "forbidden"):
+            return clause
+        decision = "allowed_with_duties" if clause.duties else "allowed"
+        text = f"overridden by {override.author}: {override.reason} (without it {clause.decision}: {clause.clause})"
+        return clause.model_copy(update={"decision": decision, "clause": text})
+
+    def _named(self, role: Role, name: str) -> Clause:
         row = find(name)
         if row is not None:
             return self._of_row(role, row)
         if not name.strip():
             return _unknown(role, name)
-        from license_expression import ExpressionError, get_spdx_licensing
+        from license_expression import ExpressionError
 
         try:
-            return self._of_expression(role, name, get_spdx_licensing().parse(name))
+            return self._of_expression(role, name, _spdx().parse(name))
         except (ExpressionError, ValueError):
             return _unknown(role, name)
 
@@ -136,7 +147,6 @@ class _Judge:
             decision, clause = "unknown", f"{clause}; its rule on commercial use is not known"
         if decision == "allowed" and duties:
             decision = "allowed_with_duties"
-        blocked = decision in ("unknown", "forbidden")
         return Clause(
             licence=row.id,
             role=role,
@@ -145,7 +155,7 @@ class _Judge:
             source=row.source,
             evidence=row.evidence,
             read=row.read.isoformat(),
-            duties=[] if blocked else duties,
+            duties=duties,
         )
 
     def _permitted(self, role: Role, row: Row) -> tuple[Decision, str]:
@@ -176,6 +186,13 @@ class _Judge:
         return (
             f"{duty} ({self._student_name!r} does)" if met else f"{duty} ({self._student_name!r} does not: rename it)"
         )
+
+
+@lru_cache(maxsize=1)
+def _spdx() -> "Licensing":
+    from license_expression import get_spdx_licensing
+
+    return get_spdx_licensing()
 
 
 def _unknown(role: Role, name: str) -> Clause:

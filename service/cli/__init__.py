@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli import batches, datasets, doctor, keys, licences, runs, status, teachers, traces, up
+from service.cli import batches, datasets, doctor, keys, licences, report, runs, status, teachers, traces, up
 from service.cli.terminal import BAD_INPUT, FAILED, UNREACHABLE, Refused, Terminal
 
 ERRORS_SHOWN = 20
@@ -70,6 +70,7 @@ def options(
     3 no Retort at the URL, 130 interrupted (submitted work goes on).
     """
     ctx.obj = Terminal(url, api_key or None)
+    ctx.call_on_close(ctx.obj.close)
 
 
 PASS_ON: dict[str, Any] = {
@@ -97,6 +98,7 @@ app.command()(traces.trace)
 app.command()(datasets.curate)
 app.command()(datasets.export)
 app.command()(runs.train)
+app.command()(report.report)
 
 licence = typer.Typer(no_args_is_help=True, help="What may be done with which licences.")
 licence.command()(licences.check)

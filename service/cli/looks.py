@@ -84,7 +84,8 @@ def look_of_run(run: "RunOut", told: dict[str, dict[str, Any]]) -> Look:
     kind = str(newest.get("event", ""))
     if kind not in _WHILE_TRAINING:
         done, total = newest.get("done") or 0, newest.get("total") or 0
-        line = kind.replace("_", " ") + (f": {done:,} of {total:,}" if total else "")
+        words = " ".join(str(word) for word in (kind, newest.get("model"), newest.get("mode")) if word)
+        line = words.replace("_", " ") + (f": {done:,} of {total:,}" if total else "")
         return Look(title, done, total, [clean(line) or "waiting for a worker that trains"])
     step = told.get("step") or told.get("training") or newest
     done, total = step.get("step") or 0, step.get("total") or 0
@@ -106,13 +107,17 @@ class _Waiting:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._last: dict[str, int] = {}
+        self._reasons: set[str] = set()
+        self._pending = -1
         self._lines: list[str] = []
 
     def __call__(self, batch: "BatchOut") -> list[str]:
-        if batch.waiting.keys() != self._last.keys():
+        moved = batch.counts.pending != self._pending
+        # A shard does not wait while a worker looks whether its teacher is back; that is no news yet.
+        if batch.waiting.keys() != self._reasons and (batch.waiting or moved):
+            self._reasons = set(batch.waiting)
             self._lines = waiting_lines(self._terminal, batch)
-        self._last = batch.waiting
+        self._pending = batch.counts.pending
         return self._lines
 
 
@@ -221,6 +226,8 @@ def view_run(run: "RunOut") -> Callable[[Terminal], None]:
                     for line in look_of_run(run, {str((run.progress or {}).get("event")): run.progress or {}}).lines
                 )
             )
+        if run.state == "succeeded":
+            terminal.say(f"  what it learned: `retort report {run.id}`")
         _why(terminal, run.reason, run.detail)
 
     return view

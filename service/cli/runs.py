@@ -2,14 +2,17 @@
 
 import json as jsonlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.batches import Follow
 from service.cli.files import read_object
 from service.cli.looks import ENDED_BADLY, follow_run, view_run
-from service.cli.terminal import FAILED, Json, Refused, begin
+from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
+
+if TYPE_CHECKING:
+    from service.api.shapes import RunOut
 
 
 def train(
@@ -17,7 +20,7 @@ def train(
     dataset: Annotated[str, typer.Argument(help="Sealed version, NAME@N.")],
     student: Annotated[str, typer.Option(help="The base: a folder where the worker runs, or a hub name.")],
     method: Annotated[str, typer.Option(help="How it is trained.")] = "sft",
-    set_knob: Annotated[list[str] | None, typer.Option(help="KEY=VALUE of the method; may be repeated.")] = None,
+    set_knob: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, such as lora.rank=8; may be repeated.")] = None,
     config: Annotated[Path | None, typer.Option(help="The method's knobs: a .json or .toml file.")] = None,
     evaluate: Annotated[list[str] | None, typer.Option(help="Batch whose prompts measure it; may be repeated.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key orders only one run.")] = None,
@@ -26,23 +29,39 @@ def train(
 ) -> None:
     """Train a student on a sealed version and measure it against its base and its teacher."""
     terminal = begin(ctx, json)
-    knobs = (read_object(config) if config else {}) | dict(map(_knob, set_knob or []))
+    knobs = read_object(config) if config else {}
+    for text in set_knob or []:
+        change(knobs, text)
     run = terminal.client.train(
         dataset, student, method=method, config=knobs, evaluation=evaluate or [], idempotency_key=key
     )
     if follow:
         run = follow_run(terminal, run.id)
-    terminal.show(run, view_run(run))
+    terminal.show(run, lambda terminal: _view(terminal, run))
     if run.state in ENDED_BADLY:
         raise typer.Exit(FAILED)
 
 
-def _knob(text: str) -> tuple[str, Any]:
-    """Return name and value of KEY=VALUE: the value as JSON where it is that, as text otherwise."""
+def _view(terminal: Terminal, run: "RunOut") -> None:
+    view_run(run)(terminal)
+    if run.state == "succeeded":
+        from service.cli.report import view_reports
+
+        view_reports(terminal, [(run, terminal.client.report(run.id))])
+
+
+def change(knobs: dict[str, Any], text: str) -> None:
+    """Set one knob as KEY=VALUE says, a nested one as `lora.rank=8`; the value is JSON where it is that, else text."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise Refused(f"--set-knob {text!r}: expected KEY=VALUE, such as learning_rate=1e-4")
+    *outer, last = name.split(".")
+    for key in outer:
+        inner = knobs.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise Refused(f"--set-knob {text!r}: {key} holds {inner!r}, no knobs of its own")
+        knobs = inner
     try:
-        return name, jsonlib.loads(value)
+        knobs[last] = jsonlib.loads(value)
     except ValueError:
-        return name, value
+        knobs[last] = value

@@ -52,6 +52,11 @@ class Terminal:
             self._open = Client(self.url, self.api_key)
         return self._open
 
+    def close(self) -> None:
+        """Close the connection, if there was one."""
+        if self._open is not None:
+            self._open.close()
+
     @cached_property
     def out(self) -> "Console":
         """Where results go."""

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision: str = "${up_revision}"
+down_revision: str | None = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 

@@ -3,6 +3,7 @@
 from service.models.batches import Batch, BatchState, Failure, Prompt
 from service.models.datasets import Dataset, DatasetVersion, VersionState
 from service.models.events import Event
+from service.models.files import File, Purpose
 from service.models.jobs import Job, JobKind, JobState
 from service.models.keys import ApiKey, Scope
 from service.models.runs import Run, RunState
@@ -17,10 +18,12 @@ __all__ = [
     "DatasetVersion",
     "Event",
     "Failure",
+    "File",
     "Job",
     "JobKind",
     "JobState",
     "Prompt",
+    "Purpose",
     "Review",
     "Run",
     "RunState",

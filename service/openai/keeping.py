@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from service.openai.words import About, Metadata
+from service.openai.words import About, Metadata, columns
 from service.store import completions as store
 from service.store.database import Database
 from service.teachers.openai_reply import completions
@@ -56,4 +56,4 @@ def keep(
 
 
 def _about(read: Read) -> dict[str, Any]:
-    return (read.retort or About()).columns(read.metadata)
+    return columns(read.retort, read.metadata)

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from service.errors import nearest
 from service.ingest import MESSAGES_MAX, Form
-from service.openai.words import ENDPOINT, N_MAX, About, Metadata
+from service.openai.words import ENDPOINT, N_MAX, About, Metadata, columns
 
 OURS = ("model", "messages", "n", "stream", "stream_options", "store", "metadata")
 """Fields of a body that Retort reads itself; all others go to the teacher as they are."""
@@ -69,7 +69,7 @@ class BatchLine(BaseModel):
     method: Literal["POST"]
     url: str
     body: Body
-    retort: About = About()
+    retort: About | None = None
 
     @field_validator("url")
     @classmethod
@@ -81,23 +81,24 @@ class BatchLine(BaseModel):
 
     @model_validator(mode="after")
     def _agrees(self) -> "BatchLine":
-        said = {self.body.n} if "n" in self.body.model_fields_set else set()
-        if self.retort.n is not None and said - {self.retort.n}:
-            raise ValueError(f"body.n says {self.body.n} and retort.n {self.retort.n}")
+        n = self.retort.n if self.retort else None
+        if n is not None and "n" in self.body.model_fields_set and self.body.n != n:
+            raise ValueError(f"body.n says {self.body.n} and retort.n {n}")
         return self
 
     def row(self, line: int) -> dict[str, Any]:
         """Return the values of its row in the prompt table."""
         body = self.body
+        n = self.retort.n if self.retort else None
         return {
             "key": self.custom_id,
             "line": line,
             "messages": [message.model_dump(exclude_unset=True) for message in body.messages],
             "teacher": body.model,
-            "n": self.retort.n or body.n,
+            "n": n or body.n,
             "body": body.model_extra or None,
             "meta": body.metadata,
-        } | self.retort.columns(body.metadata)
+        } | columns(self.retort, body.metadata)
 
 
 def form(teachers: Sequence[str]) -> Form:

@@ -126,7 +126,8 @@ class Whole:
         return {"model": self._model, "choices": choices, "usage": self._usage}
 
     def _take(self, choice: dict[str, Any]) -> None:
-        index = int(choice.get("index") or 0)
+        said = choice.get("index")
+        index = said if isinstance(said, int) else 0
         known = self._choices.setdefault(index, {"index": index, "message": {"role": "assistant"}})
         delta, logprobs = choice.get("delta"), choice.get("logprobs")
         if isinstance(delta, dict):

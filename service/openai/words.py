@@ -42,12 +42,19 @@ class About(BaseModel):
         check_verifier(name)
         return name
 
-    def columns(self, metadata: dict[str, str] | None) -> dict[str, Any]:
-        """Return the values of a prompt's columns; what `metadata` says counts where the object is silent."""
-        said = {name: value for name, value in (metadata or {}).items() if name in IN_METADATA}
-        about = About.model_validate(said | self.model_dump(exclude_unset=True))
-        reference = None if about.reference is None else str(about.reference)
-        return about.model_dump(exclude={"reference", "n"}) | {"reference": reference}
+
+COLUMNS = ("reference", "verifier", "category", "source", "license")
+NOTHING = About()
 
 
-IN_METADATA = {"reference", "verifier", "category", "source", "license"}
+def columns(about: About | None, metadata: dict[str, str] | None) -> dict[str, Any]:
+    """Return the values of a prompt's columns: what `metadata` says counts where the object is silent.
+
+    Raises ValidationError for metadata that cannot be what it is called, such as an unknown verifier.
+    """
+    said = {name: metadata[name] for name in COLUMNS if name in metadata} if metadata else {}
+    if said:
+        about = About.model_validate(said | (about.model_dump(exclude_unset=True) if about else {}))
+    found = {name: getattr(about or NOTHING, name) for name in COLUMNS}
+    reference = found["reference"]
+    return found | {"reference": None if reference is None else str(reference)}

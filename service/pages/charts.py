@@ -1,10 +1,10 @@
-"""The loss curve: a line in SVG, drawn by hand because it is redrawn every few seconds and takes its colours from the page.
+"""The loss curve: a line in SVG, drawn by hand because it is redrawn every few seconds in the page's own colours.
 
 Charts of finished runs are drawn by the trainer and shown as the files they are.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 640, 200
@@ -34,9 +34,11 @@ class Chart:
     height: int = HEIGHT
 
 
-def chart(series: dict[str, Sequence[tuple[float, float]]]) -> Chart | None:
+def chart(series: Mapping[str, Sequence[tuple[float, float]]]) -> Chart | None:
     """Return a chart of series of (step, value); None when no series has two points to draw a line between."""
-    drawn = {name: _thinned([point for point in given if all(map(math.isfinite, point))]) for name, given in series.items()}
+    drawn = {
+        name: _thinned([point for point in given if all(map(math.isfinite, point))]) for name, given in series.items()
+    }
     drawn = {name: given for name, given in drawn.items() if len(given) > 1}
     if not drawn:
         return None

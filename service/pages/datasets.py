@@ -45,7 +45,9 @@ def version(name: str, number: int, database: DatabaseDep, settings: SettingsDep
     """Show one version."""
     values = _values(database, name, number)
     with database.read() as session:
-        students = [run for run in runs.every(session, limit=RUNS_LOOKED_AT) if (run.dataset, run.version) == (name, number)]
+        students = [
+            run for run in runs.every(session, limit=RUNS_LOOKED_AT) if (run.dataset, run.version) == (name, number)
+        ]
     card = _card(settings, values["version"].path) if values["sealed"] else None
     return page("version.html", **values, students=students, card=card)
 

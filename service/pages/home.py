@@ -9,6 +9,7 @@ from service.api.deps import DatabaseDep
 from service.models import RunState, VersionState
 from service.pages import attention
 from service.pages.rendering import page
+from service.pages.runs import how_far
 from service.store import batches, facets, overview, runs, stats, teachers
 from service.store.database import Database
 from service.views import batch_out, version_out
@@ -54,7 +55,7 @@ def _values(database: Database) -> dict[str, Any]:
             "tokens": sum(sums["completion_tokens"] for sums in answers),
             "batches": [batch_out(session, batch) for batch in overview.unfinished(session, limit=LOOKED_AT)],
             "curating": curating,
-            "training": [run for run in ordered if run.state in RUNNING],
+            "training": [(run, how_far(run.progress)) for run in ordered if run.state in RUNNING],
             "versions": versions[:SHOWN_MAX],
             "runs": ordered[:SHOWN_MAX],
             "notices": notices,

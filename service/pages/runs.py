@@ -1,5 +1,6 @@
 """Runs: all of them, and one with its progress, its losses and what the student learned."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from service.api.deps import DatabaseDep, SettingsDep
 from service.models import RunState
 from service.pages.advice import advice
 from service.pages.charts import Chart, chart
-from service.pages.gap import read_report
+from service.pages.gap import read_report, tables
 from service.pages.rendering import page
+from service.pages.words import number, spaced
 from service.settings import Settings
 from service.store import events, runs
 from service.store.database import Database
@@ -21,10 +23,33 @@ router = APIRouter(prefix="/runs", include_in_schema=False)
 SHOWN_MAX = 200
 EVENTS_PAGE, EVENTS_MAX = 5000, 20_000
 """A trainer tells of every tenth step or so: 20,000 events are days of training."""
-FILES = ("report.md", "report.json", "chart.svg", "chart.png", "log.txt", "events.jsonl")
+FILES = ("report.md", "report.json", "log.txt", "events.jsonl")
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 CURVES = {"step": "train", "eval_loss": "eval"}
 """Events that tell a loss, and what its line is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class HowFar:
+    """The state of a training or an evaluation; `total` is 0 while unknown."""
+
+    text: str
+    done: int
+    total: int
+    eta_s: float | None
+    tokens_per_s: float | None
+
+
+def how_far(event: dict[str, Any] | None) -> HowFar:
+    """Read an event of the trainer."""
+    told = event or {}
+    name, total = str(told.get("event", "")), int(told.get("total") or 0)
+    done = int(told.get("done", told.get("step")) or 0)
+    if name == "evaluating":
+        text = f"asking {told.get('model', 'the student')}, {told.get('mode', '')}: {number(done)} of {number(total)}"
+    else:
+        text = f"step {number(done)} of {number(total)}" if total else spaced(name)
+    return HowFar(text, done, total, told.get("eta_s"), told.get("tokens_per_s"))
 
 
 @router.get("")
@@ -52,16 +77,18 @@ def _values(database: Database, settings: Settings, run_id: str) -> dict[str, An
         run = runs.get(session, run_id)
     folder = settings.data_dir / "runs" / run.id
     told = _events(database, run_id) or _events_on_disk(folder / "events.jsonl")
-    steps = [event for event in told if event.get("total")]
+    counted = [event for event in [*told, run.progress or {}] if event.get("total")]
+    report = read_report(run.report)
     return {
         "run": run,
         "ended": run.state in ENDED,
-        "step": steps[-1] if steps else {},
-        "last": run.progress or {},
+        "far": how_far(counted[-1] if counted else run.progress),
         "chart": _losses(told),
-        "report": read_report(run.report),
+        "report": report,
+        "tables": {name: tables(measured) for name, measured in report.sets.items()} if report else {},
         "advice": advice,
         "files": [name for name in FILES if (folder / name).is_file()],
+        "charts": sorted(path.name for path in folder.glob("*.svg") if path.is_file()),
     }
 
 

@@ -26,7 +26,7 @@ CHOICES_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The trace that a near-duplicate matched, and how the two differ: a heading and stretches for each part compared."""
+    """The trace that a near-duplicate matched, and how the two differ: a heading and stretches for each part."""
 
     id: int
     similarity: float | None

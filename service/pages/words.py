@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-UNKNOWN = "–"
+UNKNOWN = "\N{EN DASH}"
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 
@@ -34,7 +34,7 @@ def percent(share: float | None) -> str:
 
 def points(share: float | None) -> str:
     """Return +12.3 of 0.123: a difference of two shares, in percentage points."""
-    return UNKNOWN if share is None else f"{100 * share:+.1f}"
+    return UNKNOWN if share is None else f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def share(part: float, whole: float) -> float | None:

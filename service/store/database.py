@@ -10,9 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
-from sqlmodel import Float, Session, SQLModel, text
+from sqlmodel import Float, Session, text
 
-import service.models  # noqa: F401  the tables must be known before they are created
+from service.store.migrate import upgrade
 
 BUSY_MS = 30_000
 """How long a SQLite writer waits for another before it gives up; a bulk write takes seconds at most."""
@@ -62,8 +62,8 @@ class Database:
         return make_url(str(self.engine.url)).render_as_string(hide_password=True)
 
     def create(self) -> None:
-        """Make the tables that are missing."""
-        SQLModel.metadata.create_all(self.engine)
+        """Make the tables, or bring them up to date. Raises NewerDatabase where a later Retort made them."""
+        upgrade(self.engine)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

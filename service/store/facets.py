@@ -16,13 +16,16 @@ def categories(session: Session, *, limit: int = CATEGORIES_MAX) -> list[str]:
     Steps from one to the next in the index: a `distinct` would read every prompt to find a dozen words.
     """
     # An empty string sorts before every other text in both databases.
-    first = select(func.min(Prompt.category).label("name")).where(col(Prompt.category) > "")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    first = select(func.min(col(Prompt.category)).label("name")).where(col(Prompt.category) > "")
     steps = first.cte("steps", recursive=True)
     following = (
-        select(func.min(Prompt.category)).where(col(Prompt.category) > steps.c.name).correlate(steps).scalar_subquery()
+        select(func.min(col(Prompt.category)))
+        .where(col(Prompt.category) > steps.c.name)
+        .correlate(steps)
+        .scalar_subquery()
     )
     steps = steps.union_all(select(following).where(steps.c.name.is_not(None)))
-    found = session.connection().execute(select(steps.c.name).limit(limit + 1))
+    found = session.connection().execute(select(steps.c.name).limit(limit))
     return sorted(name for (name,) in found if name is not None)
 
 

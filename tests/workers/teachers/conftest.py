@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.workers.teachers.served import Served, serve_teacher
 from workers.teachers.fake.scenario import NAMED, Scenario
 from workers.teachers.openai_http import OpenAITeacher
 from workers.teachers.protocol import Completion, Sampling
-from workers.teachers.serve import guard
-
-TEACHER = Path(__file__).parents[3] / "examples" / "arithmetic" / "teacher"
-BOOT_S = 600
-"""vLLM is up in half a minute on an idle core and in several on a crowded one."""
 
 
 @dataclass
@@ -89,46 +83,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@dataclass
-class Served:
-    """A teacher that `python -m workers.teachers.serve` started."""
-
-    process: subprocess.Popen[str]
-    base_url: str
-    model: str
-    session: int
-    """The session that the engine's processes run in."""
-
-    def left(self) -> set[int]:
-        """Return the processes of the session that are alive, its leader included."""
-        return {each.pid for each in guard.processes() if each.session == self.session}
-
-
-def serve_teacher(model: Path, *options: str) -> Served:
-    """Start a real teacher and return it once it answers."""
-    command = [sys.executable, "-m", "workers.teachers.serve", str(model), "--port", "0", "--json", *options]
-    # A settings file of the person who runs the tests must not reach the engine.
-    env = {key: value for key, value in os.environ.items() if not key.startswith("VLLM_")}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, f"serve ended with status {process.wait()}"
-    ready = json.loads(line)
-    return Served(process, ready["base_url"], ready["model"], ready["session"])
-
-
-def gone_within(served: Served, seconds: float) -> bool:
-    """Return whether all processes of the teacher end within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while served.left() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not served.left()
-
-
 @pytest.fixture(scope="session")
 def teacher_server() -> Iterator[Served]:
     """Yield the example's teacher, served by real vLLM; stopping it by SIGTERM must leave nothing behind."""
-    served = serve_teacher(TEACHER)
+    served = serve_teacher()
     assert served.process.stdout is not None
     yield served
     served.process.send_signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 """Taking replies apart, era by era and fault by fault."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workers.teachers.protocol import Sampling
@@ -102,9 +102,11 @@ def test_an_unreadable_field_is_an_error_and_not_an_empty_text(message):
         split(message)
 
 
-plain = st.text().filter(lambda text: "think>" not in text.lower() and "think" not in text.lower())
+plain = st.text().filter(lambda text: "think" not in text.lower())
 
 
+# No deadlines: they measure the machine, not the code.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plain.filter(lambda text: text.strip("\n")), plain, st.sampled_from(sorted(PAIRS)))
 def test_nothing_but_tags_and_the_newlines_by_them_is_taken_away(reasoning, response, opening):
     reasoning, response = reasoning.strip("\n"), response.lstrip("\n")

@@ -77,6 +77,11 @@ def test_retry_after_is_read_as_seconds_or_date(header, seconds):
     assert parse_retry_after(header, NOW.astimezone(timezone(timedelta(hours=5)))) == seconds
 
 
+def test_a_refusal_that_concerns_the_teacher_is_told_from_one_of_the_prompt():
+    assert TeacherRefused("unauthorized").whole_teacher
+    assert not TeacherRefused("prompt_too_long").whole_teacher
+
+
 @pytest.mark.parametrize(
     ("reason", "away"), [("connection_refused", True), ("overloaded", True), ("server_error", False)]
 )

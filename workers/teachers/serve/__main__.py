@@ -18,8 +18,6 @@ from workers.teachers.serve.model import ServeError
 from workers.teachers.serve.process import Server
 from workers.teachers.serve.progress import Progress
 
-LOOPBACK = ("127.", "localhost", "::1")
-
 
 class Stopped(BaseException):
     """A person or a supervisor told us to end; like KeyboardInterrupt no error, and not to be caught as one."""
@@ -98,6 +96,8 @@ def _serve(server: Server, engine: Engine, request: Request, console: Console, t
         if left := server.stop():
             status = 1
             console.print(f"error: still running after SIGKILL: {sorted(left)}", markup=False)
+        if status == 0:
+            server.forget()
     return status
 
 
@@ -123,7 +123,8 @@ def _warn(console: Console, engine: Engine, request: Request) -> None:
             "request and leaves the reasoning in the text",
             highlight=False,
         )
-    if not request.host.startswith(LOOPBACK) and not request.api_key_env:
+    loopback = request.host in {"localhost", "::1"} or request.host.startswith("127.")
+    if not loopback and not request.api_key_env:
         console.print(
             f"{request.host} can be reached from other machines and no API key is set: anybody there can use this "
             "teacher (set one with --api-key-env)",

@@ -31,6 +31,7 @@ class Server:
         # Where it listens everywhere, it is asked here.
         self._address = ("127.0.0.1" if host in {"0.0.0.0", "::", ""} else host, port)  # noqa: S104 - compared, not bound
         self.log = log or _new_log()
+        self._log_is_ours = log is None
         self._read_to = 0
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -101,6 +102,11 @@ class Server:
             self._guard.wait()
         # The guard has done so already, unless it was killed itself.
         return guard.end(self._guard.pid, self._guard.pid) if guard.descendants(self._guard.pid) else set()
+
+    def forget(self) -> None:
+        """Delete the log unless somebody asked for it by name: after a good end nobody reads it."""
+        if self._log_is_ours:
+            self.log.unlink(missing_ok=True)
 
     def tail(self, lines: int = 20) -> str:
         """Return the last lines of the log."""

@@ -1,0 +1,83 @@
+"""`/v1/models`, and what mistakes look like anywhere under `/v1`."""
+
+import pytest
+from openai import AuthenticationError, NotFoundError, OpenAI, PermissionDeniedError
+from openai.types import Model
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.openai.conftest import Served, post, strict
+
+
+def test_models_are_the_teachers(sdk, fake):
+    assert [model.id for model in sdk.models.list()] == ["small", "tiny"]
+    model = strict(Model, sdk.models.with_raw_response.retrieve("tiny"))
+    assert (model.id, model.owned_by) == ("tiny", "retort")
+
+
+@pytest.mark.parametrize("name", ["tinny", "meta/llama-3", "..%2f", "a" * 1000])
+def test_an_unknown_model_is_not_found(refusing, name):
+    for ask in (refusing[0].models.retrieve, refusing[0].models.delete):
+        with pytest.raises(NotFoundError) as missing:
+            ask(name)
+        assert missing.value.code == "model_not_found"
+
+
+def test_a_model_cannot_be_deleted(refusing):
+    with pytest.raises(PermissionDeniedError, match="/api/teachers"):
+        refusing[0].models.delete("tiny")
+    assert refusing[0].models.retrieve("tiny").id == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "assistants", 404, "unknown_url"),
+        ("POST", "embeddings", 404, "unknown_url"),
+        ("PUT", "files", 405, "method_not_supported"),
+        ("DELETE", "batches/batch_1", 405, "method_not_supported"),
+        ("GET", "batches/batch_no", 404, None),
+    ],
+)
+def test_what_is_not_there_is_told_in_openais_words(refusing, method, path, status, code):
+    answer = post(refusing[0].base_url, path, method=method)
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (answer.status_code, error["type"], error["code"]) == (status, "invalid_request_error", code)
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"input_file_id": 1}', b"[" * 20_000, b'{"endpoint": "\\ud800"}'])
+def test_a_body_that_cannot_be_read_is_told_in_openais_words(refusing, body):
+    headers = {"Content-Type": "application/json"}
+    answer = post(refusing[0].base_url, "batches", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_native_routes_keep_their_own_errors(refusing):
+    answer = post(str(refusing[0].base_url).replace("/v1/", ""), "/api/batches/batch_no", method="GET")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_that_is_packed_is_refused(refusing):
+    answer = post(refusing[0].base_url, "batches", content=b"x", headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (415, "invalid_request_error")
+
+
+def test_a_key_opens_what_its_scope_allows(tmp_path):
+    served = Served(create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret")))
+    with OpenAI(base_url=f"{served.url}/v1", api_key="s3cret", max_retries=0) as sdk:
+        assert list(sdk.models.list()) == []
+        headers = {"Authorization": "Bearer s3cret"}
+        reader = post(served.url, "/api/keys", json={"name": "r", "scope": "read"}, headers=headers).json()["token"]
+    with OpenAI(base_url=f"{served.url}/v1", api_key="wrong", max_retries=0) as sdk:
+        with pytest.raises(AuthenticationError) as refused:
+            sdk.models.list()
+        assert refused.value.code == "invalid_api_key"
+    with OpenAI(base_url=f"{served.url}/v1", api_key=reader, max_retries=0) as sdk:
+        assert list(sdk.models.list()) == []
+        with pytest.raises(PermissionDeniedError) as refused:
+            sdk.batches.cancel("batch_no")
+        assert refused.value.code == "insufficient_permissions"
+    served.stop()

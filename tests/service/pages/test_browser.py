@@ -1,0 +1,154 @@
+"""The pages in a real browser: the way a person goes through them, and what the browser has to say about it."""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from service.app import create_app
+from service.models import Batch, BatchState, Job, JobState
+from service.settings import Settings
+from service.store.database import Database
+from tests.conftest import leave_out
+from tests.service.pages.library import ASKING, DONE, TRAINED, fill
+
+QUIET = [
+    "--no-sandbox",  # a container's root has no user namespaces to build one from
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Nothing but the pages themselves may go out to a network."""
+LIVE_S = 15.0
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("browsed")
+
+
+@pytest.fixture(scope="module")
+def database(data_dir: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{data_dir / 'retort.db'}")
+    made.create()
+    fill(made, data_dir)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def url(data_dir: Path, database: Database) -> Iterator[str]:
+    app = create_app(Settings(data_dir=data_dir, database_url=""))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        leave_out("the pages in a browser: no Chromium here; install the package 'chromium'")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What a browser had against the pages: errors on its console, requests that went elsewhere or failed."""
+    return []
+
+
+@pytest.fixture(params=[True, False], ids=["script", "no_script"])
+def page(request, browser, url, complaints):
+    context = browser.new_context(
+        base_url=url, java_script_enabled=request.param, viewport={"width": 390, "height": 844}
+    )
+    opened = context.new_page()
+    opened.set_default_timeout(20_000)
+    opened.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    opened.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else complaints.append(asked.url))
+    opened.on("response", lambda got: complaints.append(got.url) if got.status >= 400 else None)
+    yield opened
+    context.close()
+
+
+def test_the_way_from_the_front_page_to_a_student(page, complaints):
+    page.goto("/")
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Batches").click()
+    page.locator(f"a[href='/batches/{DONE}']").click()
+    page.get_by_role("link", name="Read the traces").click()
+    page.locator("summary", has_text="Reasoning").first.click()
+    page.locator("select[name=reason]").select_option("near_duplicate")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("link", name="Trace 18", exact=True).click()
+    assert page.locator("del").count() > 0
+    page.get_by_role("link", name="arithmetic@1").click()
+    page.locator("a.reason", has_text="wrong_answer").click()
+    assert page.locator("tbody tr").count() == 14
+    page.get_by_role("link", name="arithmetic@1").click()
+    page.locator(f"a[href='/runs/{TRAINED}']").click()
+    assert page.get_by_role("row", name="percent").first.is_visible()
+    page.locator("summary", has_text="A jacket costs").first.click()
+    assert page.locator("figure img").evaluate("image => image.naturalWidth") > 0
+    assert page.title().startswith("Run")
+    assert complaints == []
+
+
+def test_no_page_is_wider_than_a_phone(browser, url):
+    context = browser.new_context(base_url=url, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    for path in (
+        "/",
+        "/batches",
+        f"/batches/{DONE}",
+        "/traces",
+        "/traces/18",
+        "/datasets/arithmetic/1",
+        f"/runs/{TRAINED}",
+    ):
+        page.goto(path)
+        box = page.locator("body").bounding_box()
+        assert (path, box["width"]) == (path, 390)
+        assert page.locator("main").evaluate("main => main.scrollWidth - main.clientWidth") == 0, path
+    context.close()
+
+
+def test_a_batch_moves_by_itself_and_rests_when_it_has_ended(browser, url, database):
+    context = browser.new_context(base_url=url)
+    page = context.new_page()
+    page.goto(f"/batches/{ASKING}")
+    assert page.get_by_text("431 of 2,224 answers").is_visible()
+    with database.write() as session:
+        job = session.get(Job, 2)
+        assert job
+        assert job.state == JobState.RUNNING
+        job.stored = 500
+    page.get_by_text("500 of 2,224 answers").wait_for(timeout=1000 * LIVE_S)
+    with database.write() as session:
+        session.get_one(Batch, ASKING).state = BatchState.CANCELLED
+    page.locator("#live:not([hx-get])").get_by_text("cancelled", exact=True).first.wait_for(timeout=1000 * LIVE_S)
+    context.close()

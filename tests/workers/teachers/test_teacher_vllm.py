@@ -1,0 +1,96 @@
+"""A real vLLM in front of the example's teacher: from one command to completions, and nothing left afterwards."""
+
+import asyncio
+import subprocess
+import sys
+import time
+
+import orjson
+import pytest
+
+from tests.workers.teachers.served import TEACHER, serve_teacher
+from workers.teachers.openai_http import OpenAITeacher
+from workers.teachers.protocol import Sampling, TeacherRefused
+from workers.teachers.serve import guard
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
+PROMPT = "There are 23 red cards and 117 blue cards. How many cards are there?"
+
+
+def ask(served, n=1, sampling=None, **teacher):
+    async def once():
+        async with OpenAITeacher(served.base_url, teacher.pop("model", served.model), **teacher) as asked:
+            return await asked.complete([{"role": "user", "content": PROMPT}], Sampling(sampling or {}), n)
+
+    return asyncio.run(once())
+
+
+def test_two_samples_arrive_with_reasoning_response_and_exact_counts(teacher_server):
+    assert teacher_server.model == TEACHER.name
+    sampling = {"temperature": 0.8, "seed": 1, "max_tokens": 200}
+    completions = ask(teacher_server, n=2, sampling=sampling, token_ids=True)
+    assert len(completions) == 2
+    for each in completions:
+        assert each.reasoning
+        assert "think>" not in each.reasoning + each.response
+        assert each.completion_tokens
+        assert each.prompt_tokens
+        assert orjson.loads(each.raw)["message"]["role"] == "assistant"
+    assert any("\\boxed{" in each.response for each in completions)
+
+
+def test_logprobs_cover_every_token_of_the_completion(teacher_server):
+    (completion,) = ask(teacher_server, sampling={"temperature": 0, "top_logprobs": 4, "max_tokens": 200})
+    assert completion.logprobs is not None
+    assert len(completion.logprobs["content"]) == completion.completion_tokens
+    assert {len(each["top_logprobs"]) for each in completion.logprobs["content"]} == {4}
+
+
+def test_without_thinking_the_answer_is_the_response(teacher_server):
+    off = {"chat_template_kwargs": {"enable_thinking": False}, "temperature": 0, "max_tokens": 60}
+    (completion,) = ask(teacher_server, sampling=off)
+    assert completion.response
+    assert completion.reasoning == ""
+
+
+def test_a_reply_cut_short_is_all_reasoning(teacher_server):
+    (completion,) = ask(teacher_server, sampling={"temperature": 0, "max_tokens": 6})
+    assert (completion.finish_reason, completion.response) == ("length", "")
+    assert completion.completion_tokens == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "sampling", "reason"),
+    [
+        ({"model": "another"}, {}, "unknown_model"),
+        ({}, {"max_tokens": 100_000}, "max_tokens_too_large"),
+        ({}, {"temperature": -1}, "bad_request"),
+    ],
+)
+def test_its_refusals_are_understood(teacher_server, options, sampling, reason):
+    with pytest.raises(TeacherRefused) as caught:
+        ask(teacher_server, sampling=sampling, **options)
+    assert caught.value.reason == reason
+
+
+def test_stopping_it_while_it_loads_ends_well_and_leaves_nothing():
+    command = [sys.executable, "-m", "workers.teachers.serve", str(TEACHER), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        # The guard, and the engine that it started.
+        while len(pids := guard.descendants(process.pid)) < 2:
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert "stopping teacher" in process.stderr.read()
+    assert not pids & {each.pid for each in guard.processes()}
+
+
+def test_killing_the_command_that_serves_leaves_no_engine_behind():
+    served = serve_teacher()
+    assert len(served.left()) >= 4
+    served.process.kill()
+    served.process.wait(10)
+    assert served.gone_within(20)
+    assert served.process.stdout is not None
+    served.process.stdout.close()
