@@ -9,8 +9,8 @@ from sqlmodel import Session
 
 from filters.funnel import Funnel
 from filters.recipe import Recipe, RecipeError
-from filters.stages import run
 from filters.sample import Sample
+from filters.stages import run
 from filters.verdict import Outcome
 from service.api.shapes import PreviewExample, PreviewOut, VersionIn
 from service.errors import Conflict, Problem
@@ -77,11 +77,10 @@ def preview(database: Database, batch_ids: list[str], recipe: Recipe, sample: in
 
 
 def _spread(session: Session, batch_ids: list[str], sample: int) -> Iterator[Sample]:
-    licences = {name: teacher.license for name, teacher in store.teachers(session).items()}
     spans = store.spans(session, batch_ids)
     share = max(1, sample // (WINDOWS * max(1, len(spans))))
     for span in spans:
         width = max(1, (span.last - span.first + 1) // WINDOWS)
         for first in range(span.first, span.last + 1, width):
             window = span._replace(first=first, last=min(first + width - 1, span.last))
-            yield from store.page(session, window, licences, after=None, limit=share)
+            yield from store.page(session, window, after=None, limit=share)

@@ -9,6 +9,7 @@ from service.errors import TooLarge, problem_response
 from service.models import Scope as Held
 from service.settings import Settings
 
+LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 OPEN = {"/healthz"}
 """Answered without a key, so that an orchestrator can ask."""
 
@@ -33,6 +34,8 @@ class Door:
         await self.app(scope, _counted(receive, most), send)
 
     async def _refusal(self, request: Request) -> tuple[int, str, str] | None:
+        if (elsewhere := _from_elsewhere(request, locked=self.settings.api_key is not None)) is not None:
+            return elsewhere
         held: Held | None = Held.ADMIN  # no key is set: whoever reaches the loopback address may do everything
         if self.settings.api_key and request.url.path not in OPEN:
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -44,6 +47,21 @@ class Door:
         if encoding != "identity":
             return 415, "The body is packed", f"Content-Encoding '{encoding}' is not taken; send the body as it is"
         return None
+
+
+def _from_elsewhere(request: Request, *, locked: bool) -> tuple[int, str, str] | None:
+    """Refuse what another site's page sends through a person's browser; the key stops it where there is one."""
+    host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+    if not locked and host not in LOCAL:
+        # A foreign name that points here (DNS rebinding) would let its pages read everything.
+        return (
+            400,
+            "Unknown host",
+            f"this Retort has no key and answers only to {', '.join(sorted(LOCAL))}, not '{host}'",
+        )
+    if request.headers.get("sec-fetch-site", "") == "cross-site" and request.method not in {"GET", "HEAD"}:
+        return 403, "Sent from another site", "a page of another site may not change anything here"
+    return None
 
 
 def _is_upload(request: Request) -> bool:

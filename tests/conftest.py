@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +17,15 @@ LEFT_OUT: list[str] = []
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """Yield the URL of a Postgres server's maintenance database."""
     given = os.environ.get("RETORT_TEST_POSTGRES_URL")
     if given:
         yield given
         return
     try:
-        with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        # Not pytest's own folder: a run beside this one would tidy it away under the server.
+        with tempfile.TemporaryDirectory(prefix="retort-postgres-") as folder, postgres_server(Path(folder)) as url:
             yield url
     except PostgresMissing as missing:
         leave_out(f"the tests on Postgres: {missing}")

@@ -29,7 +29,7 @@ class Result:
     model: str
     """`base`, `student`, `teacher`, or `teacher:NAME` where there are several."""
     mode: Mode
-    """Teachers' stored answers were sampled."""
+    """`sampled` for teachers' stored answers, however they were drawn."""
     reasoning: str
     response: str
     tokens: int

@@ -73,7 +73,7 @@ def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Sup
         parameters=count_parameters(base),
         tokenizer=tokenizer,
         dialect=dialect,
-        rows=rows.sort("tokens") if config.order == "short_first" else rows,
+        rows=_by_length(rows) if config.order == "short_first" else rows,
         held_out=held_out if held_out is not None and len(held_out) else None,
         dropped=len(over),
         tokens_max=tokens_max,
@@ -129,6 +129,11 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
         "disable_tqdm": True,
         "report_to": "none",
     }
+
+
+def _by_length(rows: "Dataset") -> "Dataset":
+    tokens = list(rows["tokens"])
+    return rows.select(sorted(range(len(tokens)), key=tokens.__getitem__))
 
 
 def _load(folder: dataset.Folder, split: dataset.Split, out: Path) -> "Dataset":

@@ -60,6 +60,12 @@ class Progress(TrainerCallback):
         if self._stop_asked(args):
             control.should_save = control.should_training_stop = True
 
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._supervisor.stop_asked:
+            control.should_evaluate = False  # stopping counts as the end of an epoch, and whoever asked is waiting
+
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if is_main_process():
             checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"

@@ -35,7 +35,7 @@ class Score(_Shape):
 
 
 class Modes(_Shape):
-    """One model's scores. A teacher's stored answers were sampled, so it has no greedy score."""
+    """One model's scores. A teacher's stored answers, however they were drawn, stand under `sampled`."""
 
     greedy: Score | None = None
     sampled: Score | None = None
@@ -163,9 +163,9 @@ def score(results: Iterable[Result]) -> Score | None:
     return Score(
         n=len(judged),
         right=sum(judged),
-        accuracy=round(sum(judged) / len(judged), 4) if judged else None,
-        low=round(bounds.low, 4),
-        high=round(bounds.high, 4),
+        accuracy=round(sum(judged) / len(judged), 6) if judged else None,
+        low=round(bounds.low, 6),
+        high=round(bounds.high, 6),
         unjudged=len(results) - len(judged),
         truncated=sum(result.truncated for result in results),
         tokens_mean=round(sum(result.tokens for result in results) / len(results), 1),
@@ -185,7 +185,7 @@ def _models(results: list[Result]) -> Models:
 
 
 def _by_question(results: list[Result], model: str, mode: Mode) -> dict[int, Result]:
-    # A teacher's answers, all sampled, stand against the student's in either mode.
+    # A teacher's stored answers stand against the student's in either mode.
     wanted: Mode = "sampled" if model.startswith(TEACHER) else mode
     return {result.question.id: result for result in results if result.model == model and result.mode == wanted}
 
@@ -211,7 +211,7 @@ def _compare(results: list[Result], mode: Mode, against: str) -> Comparison:
         only_student=only_student,
         only_other=only_other,
         both_wrong=pairs.count((False, False)),
-        difference=round((only_student - only_other) / max(1, len(pairs)), 4),
+        difference=round((only_student - only_other) / max(1, len(pairs)), 6),
         p_value=mcnemar(only_student, only_other),
     )
 

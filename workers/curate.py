@@ -91,13 +91,12 @@ class Curation:
     def _curate(self, version: DatasetVersion) -> None:
         spans = self._read(curation.spans, version.batches)
         teachers = self._read(curation.teachers)
-        licences = {name: teacher.license for name, teacher in teachers.items()}
         reviews = Reviews(self._read(curation.reviews, version.batches))
         self._begin(self._read(curation.size, version.batches))
-        funnel = self._judge(version, spans, licences, reviews)
+        funnel = self._judge(version, spans, reviews)
         folder = self._settings.data_dir / "datasets" / version.dataset / f"v{version.number}"
         partial = partial_folder(folder, self._job.attempts)
-        entries = self._entries(spans, licences, reviews)
+        entries = self._entries(spans, reviews)
         batches = self._read(curation.batches_of, version)
         values = write_folder(partial, version, entries, funnel, teachers, batches)
         values["path"] = f"datasets/{version.dataset}/v{version.number}"
@@ -115,13 +114,11 @@ class Curation:
         while not self._write(curation.begin, self._job, self._version_id, **options):
             self._check()
 
-    def _judge(
-        self, version: DatasetVersion, spans: list[Span], licences: dict[str, str], reviews: Reviews
-    ) -> list[FilterCount]:
+    def _judge(self, version: DatasetVersion, spans: list[Span], reviews: Reviews) -> list[FilterCount]:
         """Fill the ledger; return the funnel."""
         recipe = Recipe.parse(version.recipe)
         funnel = Funnel(recipe)
-        with closing(run(recipe, self._samples(version, spans, licences, reviews))) as rows:  # pyright: ignore[reportArgumentType]
+        with closing(run(recipe, self._samples(version, spans, reviews))) as rows:  # pyright: ignore[reportArgumentType]
             for row in rows:
                 judged, said = reviews.overruled(row)
                 funnel.add(judged)
@@ -129,13 +126,11 @@ class Curation:
         self._flush()
         return reviews.funnel(funnel.counts(), self._done)
 
-    def _samples(
-        self, version: DatasetVersion, spans: list[Span], licences: dict[str, str], reviews: Reviews
-    ) -> Iterator[Sample]:
+    def _samples(self, version: DatasetVersion, spans: list[Span], reviews: Reviews) -> Iterator[Sample]:
         """Yield what the filters are to see; what a person rejected goes into the ledger right here."""
 
         def fetch(span: Span, after: Key | None) -> list[Sample]:
-            return self._read(curation.page, span, licences, after=after, limit=PAGE_ROWS)
+            return self._read(curation.page, span, after=after, limit=PAGE_ROWS)
 
         for sample in self._each(spans, fetch, lambda sample: sample):
             self._last_read = sample.id
@@ -145,12 +140,11 @@ class Curation:
             else:
                 yield reviews.edited(sample)
 
-    def _entries(self, spans: list[Span], licences: dict[str, str], reviews: Reviews) -> Iterator[Entry]:
+    def _entries(self, spans: list[Span], reviews: Reviews) -> Iterator[Entry]:
         """Yield the finished ledger in order, with the text as it was judged."""
 
         def fetch(span: Span, after: Key | None) -> list[Entry]:
-            found = curation.ledger_page, self._version_id, span, licences
-            return self._read(*found, after=after, limit=PAGE_ROWS)
+            return self._read(curation.ledger_page, self._version_id, span, after=after, limit=PAGE_ROWS)
 
         for entry in self._each(spans, fetch, lambda entry: entry.sample):
             yield reviews.edited_entry(entry)

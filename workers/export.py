@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from filters.manifest import Part, Split
 from service.store.curation import Entry
-from workers.rows import KEPT, REJECTED, canonical, kept_row
+from workers.rows import KEPT, REJECTED, REPEATED, canonical, kept_row
 
 GROUP_ROWS = 4096
 FILE_ROWS = 500_000
@@ -54,7 +54,8 @@ class PartWriter:
         if self._writer is None:
             target = self._folder / self._path
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(target, self._schema, compression="zstd")
+            options: dict[str, Any] = {"compression": "zstd", "use_dictionary": REPEATED}
+            self._writer = pq.ParquetWriter(target, self._schema, **options)
         columns = {name: [row[name] for row in self._rows] for name in self._schema.names}
         self._writer.write_table(pa.Table.from_pydict(columns, schema=self._schema))
         self._written += len(self._rows)
@@ -115,9 +116,11 @@ class Export:
 
     def close(self) -> Exported:
         """End all files."""
-        splits = {split: parts for split, writer in self._splits.items() if (parts := writer.close())}
-        prompts = {split: count for split, count in self._prompts.items() if count}
-        return Exported(self._digest.hexdigest(), self._kept, splits, prompts, self._rejected.close()[0])
+        splits: dict[Split, list[Part]] = {}
+        for split, writer in self._splits.items():
+            if parts := writer.close():
+                splits[split] = parts
+        return Exported(self._digest.hexdigest(), self._kept, splits, self._prompts, self._rejected.close()[0])
 
 
 def part(folder: Path, path: str, rows: int) -> Part:

@@ -10,11 +10,11 @@ from typing import Any
 from service.models import Batch, Job
 from service.store import generation, queue
 from service.store.generation import Ask
+from service.teachers.protocol import Sampling, TeacherBusy, TeacherError
 from workers.database import AsyncDatabase
-from workers.gate import Gate
 from workers.results import Results, failure, store
-from workers.teachers.protocol import Sampling, Teacher, TeacherBusy, TeacherError
-from workers.teachers.retry import ATTEMPTS_MAX, next_attempt
+from workers.seats import Seat
+from service.teachers.retry import ATTEMPTS_MAX, next_attempt
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +24,6 @@ NOBODY_THERE = frozenset({"connection_refused", "unreachable", "unknown_host"})
 TEACHER_DOWN = "teacher_down"
 """Why a shard waits, as `GET /api/batches/{id}` shows it."""
 CHANCE = random.SystemRandom()
-
-
-@dataclass(slots=True)
-class Seat:
-    """A teacher as this worker asks it: one client with one connection pool, and one gate before it."""
-
-    client: Teacher
-    gate: Gate
-    address: str
 
 
 @dataclass(slots=True)
@@ -54,9 +45,11 @@ class Shard:
         database: AsyncDatabase,
         bounds: Bounds,
         may_announce: Callable[[str], bool],
+        change: asyncio.Event,
     ) -> None:
         self.job, self.batch, self.seat = job, batch, seat
         self.database, self.bounds, self.may_announce = database, bounds, may_announce
+        self._change = change
         self._results = Results()
         self._flush_now = asyncio.Event()
         self._askers: set[asyncio.Task[None]] = set()
@@ -100,6 +93,7 @@ class Shard:
         self._askers = {asyncio.create_task(self._ask(ask)) for ask in asks}
         await asyncio.sleep(0)  # each of them takes its first step, to the gate
         self.opened.set()
+        self._change.set()
         keeper = asyncio.create_task(self._keep())
         asked = asyncio.gather(*self._askers, return_exceptions=True)
         await asyncio.wait((keeper, asked), return_when=asyncio.FIRST_COMPLETED)

@@ -9,8 +9,8 @@ import zstandard
 
 from service.models import Job
 from service.store import generation
-from workers.teachers.protocol import Completion
-from workers.teachers.reasoning import Note
+from service.teachers.protocol import Completion
+from service.teachers.reasoning import Note
 
 
 @dataclass(slots=True)

@@ -32,6 +32,8 @@ KEPT = pa.schema(
         ("batch", pa.string()),
     ]
 )
+REPEATED = ["category", "teacher", "license", "verifier", "source", "finish_reason", "batch"]
+"""Columns of few values: only they gain from a dictionary; trying one on long texts costs more than writing them."""
 REJECTED = pa.schema(
     [*KEPT, *(pa.field(name, pa.string()) for name in ("filter", "reason", "detail", "evidence", "split"))]
 )

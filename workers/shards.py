@@ -3,17 +3,17 @@
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 
-from service.models import Job, Teacher
+from service.models import Job, JobKind
 from service.settings import Settings
 from service.store import generation, queue
 from service.store.queue import LeaseLost
+from service.teachers.protocol import TeacherRefused
 from workers.database import AsyncDatabase
-from workers.gate import DOWN_MAX_S, Gate
-from workers.generate import Bounds, Seat, Shard
-from workers.teachers import TEACHERS
-from workers.teachers.protocol import Teacher as Asked
-from workers.teachers.protocol import TeacherRefused
+from workers.gate import DOWN_MAX_S
+from workers.generate import Bounds, Shard
+from workers.seats import Seats
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +25,30 @@ ANNOUNCE_EVERY_S = 1.0
 """A batch's progress is told once a second by each worker at most."""
 
 
+@dataclass(slots=True)
+class Held:
+    """A claimed job; its shard once the teacher's seat is taken."""
+
+    job: Job
+    shard: Shard | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its prompts are at the gate, where they count."""
+        return self.shard is not None and self.shard.opened.is_set()
+
+
 class Shards:
     """Claims shards and runs them side by side. `work` returns after `halt`, when the last one is put down."""
 
     def __init__(self, settings: Settings, database: AsyncDatabase, worker: str) -> None:
         self._settings, self._database, self._worker = settings, database, worker
         self._bounds = Bounds(settings.lease_s, settings.attempts_max)
-        self._seats: dict[str, tuple[tuple[object, ...], Seat]] = {}
-        self._tasks: dict[asyncio.Task[None], Shard] = {}
-        self._announced: dict[str, float] = {}
         self._change = asyncio.Event()
         """Set when there may be room for another shard."""
+        self._seats = Seats(settings, database, self._change)
+        self._tasks: dict[asyncio.Task[None], Held] = {}
+        self._announced: dict[str, float] = {}
         self._halted = False
 
     async def work(self) -> None:
@@ -47,7 +60,8 @@ class Shards:
             job = await self._claim(full)
             if job is not None:
                 idle_s = IDLE_MIN_S
-                await self._start(job)
+                held = Held(job)
+                self._tasks[asyncio.create_task(self._do(held))] = held
                 continue
             # With nothing due, a free slot changes nothing: only the clock does.
             waits_for_room = bool(full) or len(self._tasks) >= SHARDS_MAX
@@ -61,18 +75,19 @@ class Shards:
         """Claim and ask nothing more."""
         self._halted = True
         self._change.set()
-        for shard in self._tasks.values():
-            shard.halt()
+        for held in self._tasks.values():
+            if held.shard:
+                held.shard.halt()
 
     def abort(self) -> None:
         """Wait for no teacher any more."""
-        for shard in self._tasks.values():
-            shard.abort()
+        for held in self._tasks.values():
+            if held.shard:
+                held.shard.abort()
 
     async def close(self) -> None:
         """Close all connections."""
-        for _, seat in self._seats.values():
-            await seat.client.close()
+        await self._seats.close()
 
     async def _stopped(self) -> None:
         while not self._halted:
@@ -80,85 +95,54 @@ class Shards:
             self._change.clear()
 
     def _full_teachers(self) -> set[str]:
-        """Return teachers that need no other shard now: the gate is full, or one shard looks whether they are back."""
-        held = {shard.job.teacher for shard in self._tasks.values()}
-        return {
-            name
-            for name, (_, seat) in self._seats.items()
-            if not seat.gate.has_room or (seat.gate.is_down and name in held)
-        }
+        """Return teachers that need no other shard now: the gate is full, or a shard of theirs is only coming to it."""
+        full = set()
+        for held in self._tasks.values():
+            seat = self._seats.of(held.job.teacher)
+            # One shard is enough to see whether a teacher that was down is back.
+            if not held.is_open or seat is None or seat.gate.is_down or not seat.gate.has_room:
+                full.add(held.job.teacher)
+        return full
 
     async def _claim(self, full: set[str]) -> Job | None:
         if len(self._tasks) >= SHARDS_MAX:
             return None
-        lease_s = self._settings.lease_s
-        return await self._database.write(generation.claim, worker=self._worker, lease_s=lease_s, without=full)
+        options = {"worker": self._worker, "lease_s": self._settings.lease_s, "without_teachers": full}
+        claimed = await self._database.write(queue.claim, [JobKind.GENERATE], **options)
+        return claimed[0] if claimed else None
 
-    async def _start(self, job: Job) -> None:
-        batch, teacher = await self._database.read(generation.assignment, job)
+    async def _do(self, held: Held) -> None:
+        """Do one shard; whatever goes wrong with it, the others go on and it is tried again."""
         try:
-            seat = self._seat(teacher)
-        except TeacherRefused as refused:
-            waits = {"delay_s": DOWN_MAX_S, "reason": refused.reason, "detail": f"{job.teacher}: {refused.detail}"}
-            log.warning("shard %s waits: %s", job.id, waits["detail"])
-            with suppress(LeaseLost):
-                await self._database.write(generation.hold_back, job, **waits)
-            return
-        shard = Shard(job, batch, seat, self._database, self._bounds, self._may_announce)
-        if self._halted:
-            shard.halt()
-        task = asyncio.create_task(self._run(shard))
-        self._tasks[task] = shard
-        opened = asyncio.create_task(shard.opened.wait())
-        await asyncio.wait((task, opened), return_when=asyncio.FIRST_COMPLETED)
-        opened.cancel()
-
-    async def _run(self, shard: Shard) -> None:
-        try:
-            await shard.run()
+            await self._run(held)
         except LeaseLost as lost:
             log.info("%s", lost)
+        except TeacherRefused as refused:
+            detail = f"teacher '{held.job.teacher}': {refused.detail}"
+            await self._wait_for_mending(held.job, refused.reason, detail)
         except Exception as error:
-            log.exception("shard %s of %s", shard.job.id, shard.batch.id)
-            waits = {"delay_s": DOWN_MAX_S, "reason": "worker_error", "detail": repr(error)}
-            with suppress(LeaseLost):
-                await self._database.write(queue.put_back, shard.job, **waits)
+            log.exception("shard %s of %s", held.job.id, held.job.subject)
+            await self._wait_for_mending(held.job, "worker_error", repr(error))
         finally:
             del self._tasks[asyncio.current_task()]  # pyright: ignore[reportArgumentType]
             self._change.set()
 
-    def _seat(self, teacher: Teacher | None) -> Seat:
-        """Return a teacher's seat, a new one if it was registered anew. Raises TeacherRefused if it cannot be asked."""
-        if teacher is None:
-            raise TeacherRefused("unknown_teacher", "no teacher of that name is registered any more")
-        if teacher.backend not in TEACHERS:
-            raise TeacherRefused("unknown_backend", f"this worker knows no backend '{teacher.backend}'")
-        # Only vLLM and its kin tell `max_model_len` when probed, and know the field that counts each answer's tokens.
-        token_ids = bool((teacher.health or {}).get("max_model_len"))
-        asked = (teacher.backend, teacher.base_url, teacher.model, teacher.api_key_env, token_ids)
-        known = self._seats.get(teacher.name)
-        if known is None or known[0] != asked:
-            client = self._client(teacher, token_ids)
-            known = asked, Seat(client, Gate(teacher.max_concurrency, self._change), teacher.base_url)
-            self._seats[teacher.name] = known
-        known[1].gate.ceiling = teacher.max_concurrency
-        return known[1]
+    async def _run(self, held: Held) -> None:
+        batch, teacher = await self._database.read(generation.assignment, held.job)
+        seat = await self._seats.take(teacher)
+        held.shard = Shard(held.job, batch, seat, self._database, self._bounds, self._may_announce, self._change)
+        if self._halted:
+            held.shard.halt()
+        await held.shard.run()
 
-    def _client(self, teacher: Teacher, token_ids: bool) -> Asked:
-        try:
-            return TEACHERS[teacher.backend](
-                teacher.base_url,
-                teacher.model,
-                api_key_env=teacher.api_key_env,
-                timeout_s=self._settings.request_timeout_s,
-                token_ids=token_ids,
-            )
-        except ValueError as error:
-            raise TeacherRefused("bad_address", str(error)) from error
+    async def _wait_for_mending(self, job: Job, reason: str, detail: str) -> None:
+        log.warning("shard %s waits: %s", job.id, detail)
+        with suppress(LeaseLost):
+            await self._database.write(generation.hold_back, job, delay_s=DOWN_MAX_S, reason=reason, detail=detail)
 
     def _may_announce(self, batch_id: str) -> bool:
         now = asyncio.get_running_loop().time()
-        if now - self._announced.get(batch_id, 0.0) < ANNOUNCE_EVERY_S:
+        if now - self._announced.get(batch_id, float("-inf")) < ANNOUNCE_EVERY_S:
             return False
         self._announced[batch_id] = now
         return True

@@ -112,9 +112,8 @@ class Training:
     async def _read(self, process: asyncio.subprocess.Process, log_file: IO[bytes]) -> None:
         assert process.stdout  # noqa: S101  for the type checker: it is a pipe
         async for line in process.stdout:
-            try:
-                event = orjson.loads(line)
-            except orjson.JSONDecodeError:
+            event = _event(line)
+            if event is None:
                 log_file.write(line)
                 log_file.flush()
                 continue
@@ -156,6 +155,14 @@ class Training:
         with (self._folder / "log.txt").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
             return file.read().decode(errors="replace").strip()
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _crash(code: int) -> str:

@@ -8,17 +8,20 @@ import logging
 import random
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import torch
-from evaluation import heldout, measure
+from evaluation import BOXED, heldout, measure
 from problems import CATEGORIES, Problem, problems
 from tokenizer import END
 from training import IGNORED, Example, bare_equations, build_model, log, save, train, write_json
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-EQUATIONS = 0.5
-"""Share of bare equations in the stream: what limits a student this small is adding and subtracting, not reading."""
+EQUATIONS, OPERATORS = 0.35, "++----*/"
+"""Share of bare equations in the stream, and their mix: subtracting is what so small a model learns last."""
+CALCULATIONS = 0.2
+"""Share of worked calculations without the question that led to them: how results are carried on."""
 ONE_STEP = ("add_subtract", "multiply", "share")
 """Worked in full; of the other categories the base reads the question and the numbers in it, never a solution."""
 
@@ -36,6 +39,8 @@ def main() -> None:
         recent = loss if step == 1 else 0.98 * recent + 0.02 * loss
         if step % 100 == 0:
             log.info("step %d, loss %.4f", step, recent)
+    seen = {token for example in islice(documents(tokenizer, options.seed), 3000) for token in example.ids}
+    prepare_new_tokens(model, seen)
     report = {"step": options.steps, "cpu_s": round(time.process_time() - started), "loss": round(recent, 4)}
     report |= measure(model, tokenizer, heldout(120, CATEGORIES), (0.0, 1.0))
     log.info("%s", report)
@@ -57,18 +62,41 @@ def documents(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[Example
     rng = random.Random(seed)
     drawn = problems(seed, CATEGORIES, heldout=False)
     while True:
-        if rng.random() < EQUATIONS:
-            yield bare_equations(rng, tokenizer)
+        kind = rng.random()
+        if kind < EQUATIONS:
+            yield bare_equations(rng, tokenizer, OPERATORS)
+        elif kind < EQUATIONS + CALCULATIONS:
+            yield document("", next(drawn).reasoning, tokenizer)
         else:
-            yield document(next(drawn), tokenizer)
+            problem = next(drawn)
+            yield document(problem.prompt + "\n", continuation(problem), tokenizer)
 
 
-def document(problem: Problem, tokenizer: PreTrainedTokenizerFast) -> Example:
-    """The question and a continuation; only the latter is learnt, for names and numbers in a question are chance."""
+def continuation(problem: Problem) -> str:
+    """What a page may say after the question, without a box around the answer."""
+    if problem.category in ONE_STEP:
+        return problem.reasoning + "\n" + BOXED.sub(r"\1", problem.response)
     found = [word.strip(".,?") for word in problem.prompt.split() if word[0].isdigit()]
-    continuation = problem.reasoning if problem.category in ONE_STEP else f"Numbers: {', '.join(found)}."
-    given, ids = (tokenizer(problem.prompt + rest).input_ids for rest in ("\n", f"\n{continuation}{END}"))
-    return Example(ids, [IGNORED] * len(given) + ids[len(given) :])
+    return f"Numbers: {', '.join(found)}."
+
+
+def document(given: str, rest: str, tokenizer: PreTrainedTokenizerFast) -> Example:
+    """Only `rest` is learnt: names and numbers in a question are chance."""
+    ids, skipped = tokenizer(given + rest + END).input_ids, len(tokenizer(given).input_ids)
+    return Example(ids, [IGNORED] * skipped + ids[skipped:])
+
+
+@torch.no_grad()
+def prepare_new_tokens(model: Qwen3ForCausalLM, seen: set[int]) -> None:
+    """Move the embeddings of tokens the documents lack (the chat's among them) to the middle of the others.
+
+    Training only ever pushed them away, as wrong predictions; fine-tuning would spend a hundred steps undoing it.
+    """
+    embeddings = model.get_input_embeddings().weight
+    known = embeddings[sorted(seen)]
+    new = [token for token in range(len(embeddings)) if token not in seen]
+    spread = torch.randn(len(new), embeddings.shape[1]) * known.std(0) / 2
+    embeddings[new] = known.mean(0) + spread
 
 
 if __name__ == "__main__":

@@ -58,11 +58,11 @@ def build_model(
     return model
 
 
-def bare_equations(rng: random.Random, tokenizer: PreTrainedTokenizerFast) -> Example:
+def bare_equations(rng: random.Random, tokenizer: PreTrainedTokenizerFast, operators: str = "++--**/") -> Example:
     """A line of about eight equations as the problems use them; only their results are learnt, the rest is chance."""
     lines: list[str] = []
     while len(lines) < 7:
-        operator = rng.choice("++--**/")
+        operator = rng.choice(operators)
         left, right = rng.randint(2, 9), rng.randint(2, 79)
         if operator == "/":
             left, right = left * rng.randint(2, 120), left

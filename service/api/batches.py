@@ -1,5 +1,6 @@
 """Batches: submit prompts, watch them, stop them, ask the failed ones again."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -48,7 +49,7 @@ async def submit(
     return await run_in_threadpool(_shown, database, batch.id)
 
 
-async def _body(request: Request) -> Any:
+async def _body(request: Request) -> AsyncIterator[bytes]:
     if not request.headers.get("content-type", "").startswith("multipart/"):
         async for chunk in request.stream():
             yield chunk

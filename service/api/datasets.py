@@ -122,7 +122,9 @@ def _sealed(database: Database, settings: Settings, name: str, number: int, *, l
 def refuse_blocked(version: DatasetVersion) -> None:
     """Raise Conflict when the version holds nothing, or the licence answer lets nobody take or train on it."""
     if not version.kept:
-        raise Conflict(f"{version.dataset}@{version.number} keeps none of its {version.input} traces; its ledger says why")
+        raise Conflict(
+            f"{version.dataset}@{version.number} keeps none of its {version.input} traces; its ledger says why"
+        )
     answer = version.licence or {"decision": "unknown", "clauses": []}
     if answer["decision"] in {"forbidden", "unknown"}:
         why = "; ".join(answer["clauses"]) or "no licence is known"

@@ -3,8 +3,8 @@
 from typing import Any
 
 from fastapi import APIRouter
-from filters.recipe import FILTERS
 
+from filters.recipe import FILTERS
 from service.api.deps import DatabaseDep
 from service.api.shapes import PreviewIn, PreviewOut
 from service.curation import parse_recipe, preview

@@ -1,8 +1,8 @@
 """Runs: train a student, follow it, read its report."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
 
@@ -15,7 +15,9 @@ from service.models import Run, VersionState
 from service.store import batches, datasets, runs
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
-Kept = Literal["chart.svg", "chart.png", "report.md", "report.json", "log.txt", "events.jsonl"]
+Kept = Annotated[str, Path(pattern=r"^(gap-[a-z0-9-]+[.](svg|png)|report[.](md|html|json)|log[.]txt|events[.]jsonl)$")]
+UNTRUSTED = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
+"""A run's files hold text that models wrote, and come from our own address: they may run nothing."""
 
 
 @router.post("", response_model=RunOut, status_code=201)
@@ -80,7 +82,7 @@ def file(run_id: str, name: Kept, database: DatabaseDep, settings: SettingsDep) 
     path = settings.data_dir / "runs" / run_id / name
     if not path.is_file():
         raise NotFound(f"run {run_id} has no {name} yet")
-    return FileResponse(path)
+    return FileResponse(path, headers=UNTRUSTED | {"X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse)

@@ -122,7 +122,8 @@ def _explain(terminal: Terminal, error: Any) -> int:
     if error.status == 401:
         detail += "; give it with --api-key or RETORT_API_KEY"
     shown = error.errors[:ERRORS_SHOWN]
-    problem = {"status": error.status, "title": error.title, "detail": detail, "errors": error.errors}
+    errors = {"errors": error.errors, "errors_total": error.errors_total}
+    problem = {"status": error.status, "title": error.title, "detail": detail, **errors}
     _tell(terminal, problem, shown, error.errors_total - len(shown))
     if error.status == 0:
         return UNREACHABLE

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from service.cli.terminal import Json, Terminal, begin
-from service.cli.words import ago, clean
+from service.cli.words import age, clean
 
 
 def make(
@@ -34,7 +34,7 @@ def list_keys(ctx: typer.Context, json: Json = False) -> None:
 
     def view(terminal: Terminal) -> None:
         rows = [
-            (key.id, key.scope, f"revoked {ago(key.revoked_at)}" if key.revoked_at else "valid", clean(key.name))
+            (key.id, key.scope, f"revoked {age(key.revoked_at)} ago" if key.revoked_at else "valid", clean(key.name))
             for key in keys
         ]
         terminal.table(("key", "scope", "state", "~name"), rows)

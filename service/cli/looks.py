@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.cli.terminal import Terminal
 from service.cli.watch import Look, watch
-from service.cli.words import UNKNOWN, ago, clean, counted, duration, number, percent
+from service.cli.words import UNKNOWN, age, clean, counted, duration, number, percent
 
 if TYPE_CHECKING:
     from filters.manifest import FilterCount
@@ -15,9 +15,9 @@ ENDED_WELL = {"completed", "sealed", "succeeded"}
 ENDED_BADLY = {"failed", "expired", "cancelled"}
 ENDED = ENDED_WELL | ENDED_BADLY
 
-BATCH_COLUMNS = ("batch", "state", "~teachers", "#done", "#failed", "~submitted")
-VERSION_COLUMNS = ("dataset", "state", "#kept", "#of", "use", "licence", "~made")
-RUN_COLUMNS = ("run", "state", "method", "dataset", "~student", "~ordered")
+BATCH_COLUMNS = ("batch", "state", "~teachers", "#done", "#failed", "#age")
+VERSION_COLUMNS = ("dataset", "state", "#kept", "#of", "use", "licence", "#age")
+RUN_COLUMNS = ("run", "state", "method", "dataset", "~student", "#age")
 
 
 def ended(state: Any) -> bool:
@@ -144,7 +144,7 @@ def batch_row(batch: "BatchOut") -> tuple[Any, ...]:
     """Return its line in a list."""
     counts = batch.counts
     done = f"{counts.stored:,}/{counts.total:,}"
-    return batch.id, batch.state, ", ".join(batch.teachers), done, f"{counts.failed:,}", ago(batch.created_at)
+    return batch.id, batch.state, ", ".join(batch.teachers), done, f"{counts.failed:,}", age(batch.created_at)
 
 
 def version_row(version: "VersionOut") -> tuple[Any, ...]:
@@ -152,12 +152,12 @@ def version_row(version: "VersionOut") -> tuple[Any, ...]:
     licence = version.licence.decision if version.licence else UNKNOWN
     label = f"{version.dataset}@{version.number}"
     kept = (number(version.kept), number(version.input)) if version.state == "sealed" else (UNKNOWN, UNKNOWN)
-    return label, version.state, *kept, version.intended_use, licence, ago(version.created_at)
+    return label, version.state, *kept, version.intended_use, licence, age(version.created_at)
 
 
 def run_row(run: "RunOut") -> tuple[Any, ...]:
     """Return its line in a list."""
-    return run.id, run.state, run.method, f"{run.dataset}@{run.version}", clean(run.student), ago(run.created_at)
+    return run.id, run.state, run.method, f"{run.dataset}@{run.version}", clean(run.student), age(run.created_at)
 
 
 def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
@@ -168,7 +168,7 @@ def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
         asked = ", ".join([f"n={batch.n}", *(f"{name}={value}" for name, value in batch.sampling.items())])
         terminal.say(f"{batch.id} {batch.state}", style="bold")
         terminal.say(
-            f"  {batch.prompts:,} prompts to {', '.join(batch.teachers)} ({asked}), submitted {ago(batch.created_at)}",
+            f"  {batch.prompts:,} prompts to {', '.join(batch.teachers)} ({asked}), {age(batch.created_at)} ago",
             f"  {counts.stored:,} stored, {counts.failed:,} failed, {counts.cancelled:,} cancelled, "
             f"{counts.pending:,} pending of {counts.total:,} answers",
         )
@@ -217,7 +217,7 @@ def view_run(run: "RunOut") -> Callable[[Terminal], None]:
     def view(terminal: Terminal) -> None:
         terminal.say(f"{run.id} {run.state}", style="bold")
         terminal.say(
-            f"  {run.method} of {clean(run.student)} on {run.dataset}@{run.version}, ordered {ago(run.created_at)}"
+            f"  {run.method} of {clean(run.student)} on {run.dataset}@{run.version}, ordered {age(run.created_at)} ago"
         )
         if run.state not in ENDED:
             terminal.say(

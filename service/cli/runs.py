@@ -43,11 +43,13 @@ def train(
 
 
 def _view(terminal: Terminal, run: "RunOut") -> None:
-    view_run(run)(terminal)
-    if run.state == "succeeded":
-        from service.cli.report import view_reports
+    if run.state != "succeeded":
+        view_run(run)(terminal)
+        return
+    from service.cli.report import view_reports
 
-        view_reports(terminal, [(run, terminal.client.report(run.id))])
+    terminal.say(f"{run.id} succeeded", style="bold")
+    view_reports(terminal, [(run, terminal.client.report(run.id))])
 
 
 def change(knobs: dict[str, Any], text: str) -> None:

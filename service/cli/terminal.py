@@ -22,6 +22,8 @@ OK, FAILED, BAD_INPUT, UNREACHABLE = 0, 1, 2, 3
 """Exit codes; the command line's docstring says what each one means."""
 PIPED_WIDTH = 160
 """Columns where no terminal limits them: wide enough that a table's rows stay on one line for grep and awk."""
+GAP, CUT_MIN = "  ", 6
+"""Between columns; and the narrowest that one may be cut to."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 
@@ -86,24 +88,15 @@ class Terminal:
             self.err.print(line, style=style, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
-        """Print a table; a column whose name starts with `#` is aligned right, one with `~` may be cut short."""
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, title=title or None, title_justify="left", title_style="bold")
-        for name in columns:
-            cut = name.startswith("~")
-            table.add_column(
-                name.lstrip("#~"),
-                justify="right" if name.startswith("#") else "left",
-                no_wrap=True,
-                overflow="ellipsis" if cut else "fold",
-                ratio=None,
-                min_width=None if cut else 1,
-                header_style="dim",
-            )
-        for row in rows:
-            table.add_row(*(str(cell) for cell in row))
-        self.out.print(table)
+        """Print a table; a column whose name starts with `#` is aligned right, only one with `~` may be cut."""
+        heads = [name.lstrip("#~") for name in columns]
+        lines = [heads, *([str(cell) for cell in row] for row in rows)]
+        widths = _fitted(columns, lines, self.out.width)
+        if title:
+            self.say(title, style="bold")
+        for number, line in enumerate(lines):
+            cells = (_cell(text, width, name) for text, width, name in zip(line, widths, columns, strict=True))
+            self.say(GAP.join(cells).rstrip(), style=None if number else "dim")
 
 
 def begin(ctx: typer.Context, json: bool) -> Terminal:
@@ -118,6 +111,28 @@ def to_json(value: Any) -> str:
     from pydantic_core import to_json as dump
 
     return dump(value).decode()
+
+
+def _fitted(columns: Sequence[str], lines: list[list[str]], room: int) -> list[int]:
+    """Return the columns' widths, those that may be cut narrowed, widest first, until a line fits."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(line[place]) for line in lines) for place in range(len(columns))]
+    while sum(widths) + len(GAP) * (len(widths) - 1) > room:
+        narrower = [place for place, name in enumerate(columns) if name.startswith("~") and widths[place] > CUT_MIN]
+        if not narrower:
+            break
+        widths[max(narrower, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _cell(text: str, width: int, name: str) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - cell_len(text))
+    return padding + text if name.startswith("#") else text + padding
 
 
 def _console(stream: Any) -> "Console":

@@ -123,6 +123,6 @@ def _drawn(seen: Look) -> "RenderableType":
 
     head = Table.grid(padding=(0, 1))
     share = f"{100 * seen.done / seen.total:.0f} %" if seen.total else ""
-    bar = ProgressBar(total=seen.total or None, completed=seen.done, width=36, pulse=not seen.total)
-    head.add_row(Text(seen.title, style="bold"), bar, share)
+    bar = ProgressBar(total=seen.total or None, completed=seen.done, width=24, pulse=not seen.total)
+    head.add_row(Text(seen.title, style="bold", no_wrap=True), bar, share)
     return Group(head, *(Text(line, overflow="fold") for line in seen.lines))

@@ -53,12 +53,16 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h" if whole < 86_400 else f"{whole // 86_400} d"
 
 
-def ago(moment: datetime | None) -> str:
-    """Return how long ago something was."""
+def age(moment: datetime | None) -> str:
+    """Return how long ago something was, in its largest unit."""
     if moment is None:
         return UNKNOWN
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return f"{duration(max(0.0, (datetime.now(UTC) - aware).total_seconds()))} ago"
+    seconds = max(0.0, (datetime.now(UTC) - aware).total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def counted(counts: dict[str, int]) -> str:

@@ -111,7 +111,7 @@ async def _answer(request: Request, database: Database, asked: Asked, teacher: T
         if asked.read.store:
             await kept(payload)
     except (httpx.HTTPError, TeacherError) as error:
-        trouble = error if isinstance(error, TeacherError) else upstream.classified(error)
+        trouble = error if isinstance(error, TeacherError) else upstream.classified(error, begun=True)
         raise refused(trouble, teacher) from error
     return Response(renamed(text, payload.get("id"), asked.id), media_type="application/json")
 

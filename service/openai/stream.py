@@ -50,7 +50,7 @@ class Relay:
                 await self._keep(self._whole.payload())
             yield b"data: [DONE]\n\n"
         except (httpx.HTTPError, TeacherError) as error:
-            trouble = error if isinstance(error, TeacherError) else classified(error)
+            trouble = error if isinstance(error, TeacherError) else classified(error, begun=True)
             yield _last_words(refused(trouble, self._teacher))
         finally:
             await close(self._reply)

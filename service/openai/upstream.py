@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -12,19 +11,17 @@ import httpx
 from starlette.requests import Request
 
 from service.models import Teacher
+from service.openai import network
 from service.openai.errors import Refused
+from service.openai.network import UnknownHost
 from service.settings import Settings
 from service.teachers.openai_reply import error_of
 from service.teachers.protocol import TeacherBusy, TeacherError
-from service.urls import AddressRefused, Network, check_address
+from service.urls import AddressRefused
 
 Result = TypeVar("Result")
 
 CONNECT_S = 5.0
-CONNECTIONS_MAX = 1000
-"""Requests that people and programs wait for at once; batches go through the workers."""
-KEEP_ALIVE_S = 4.0
-"""vLLM closes idle connections after 5 s; reusing one at that very moment would lose the request."""
 REPLY_BYTES_MAX = 32 * 2**20
 ERROR_BYTES_MAX = 64 * 2**10
 
@@ -75,7 +72,7 @@ class Upstream:
             if reply.status_code == 200:
                 return reply
             text = await read(reply, ERROR_BYTES_MAX, cut=True)
-        except (httpx.HTTPError, AddressRefused) as error:
+        except (httpx.HTTPError, AddressRefused, UnknownHost) as error:
             raise refused(classified(error), teacher) from error
         raise refused(error_of(reply.status_code, reply.headers.get("Retry-After"), text), teacher, key)
 
@@ -84,7 +81,7 @@ class Upstream:
 async def client(settings: Settings) -> AsyncIterator[Upstream]:
     """Yield the teachers of the app; connections are closed afterwards."""
     async with httpx.AsyncClient(
-        transport=_Checked(settings.networks()),
+        transport=network.transport(settings.networks()),
         timeout=httpx.Timeout(settings.request_timeout_s, connect=CONNECT_S, pool=CONNECT_S),
         # Neither a proxy nor a password from the environment: keys go to the registered address and nowhere else.
         trust_env=False,
@@ -92,47 +89,8 @@ async def client(settings: Settings) -> AsyncIterator[Upstream]:
         yield Upstream(made)
 
 
-class _Checked(httpx.AsyncHTTPTransport):
-    """Connects to addresses in the allowed networks alone.
-
-    The name is resolved here and the connection goes to the address that was checked: one that changes in between
-    leads nowhere.
-    """
-
-    def __init__(self, networks: Sequence[Network]) -> None:
-        limits = httpx.Limits(
-            max_connections=CONNECTIONS_MAX, max_keepalive_connections=100, keepalive_expiry=KEEP_ALIVE_S
-        )
-        super().__init__(limits=limits, trust_env=False)
-        self._networks = networks
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        host, named = request.url.host, request.url
-        addresses = await _resolve(host)
-        for address in addresses:
-            check_address(address, self._networks)
-        # The header `Host` was made of the name already; TLS has to ask for it, and to check it, as well.
-        request.extensions["sni_hostname"] = host
-        for address in addresses:
-            request.url = named.copy_with(host=address)
-            try:
-                return await super().handle_async_request(request)
-            except httpx.ConnectError:
-                if address == addresses[-1]:
-                    raise
-        raise httpx.ConnectError(f"'{host}' has no address", request=request)
-
-
-async def _resolve(host: str) -> list[str]:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpx.ConnectError(f"unknown host '{host}': {error}") from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 async def read(reply: httpx.Response, bytes_max: int, *, cut: bool = False) -> bytes:
-    """Return a body and end its answer; past `bytes_max` it is cut off, or it is an httpx.ReadError."""
+    """Return a body and end its answer; past `bytes_max` it is cut off, or a TeacherError."""
     body = bytearray()
     try:
         async for piece in reply.aiter_bytes():
@@ -140,7 +98,7 @@ async def read(reply: httpx.Response, bytes_max: int, *, cut: bool = False) -> b
             if len(body) > bytes_max:
                 if cut:
                     break
-                raise httpx.ReadError(f"the reply is larger than {bytes_max:,} bytes")
+                raise TeacherError("reply_too_large", f"the reply is larger than {bytes_max:,} bytes")
     finally:
         await close(reply)
     return bytes(body[:bytes_max])
@@ -152,21 +110,24 @@ async def close(reply: httpx.Response) -> None:
         await reply.aclose()
 
 
-def classified(error: Exception) -> TeacherError:
-    """Return what an error of the connection means, in the words that a batch's failures use too."""
-    if isinstance(error, AddressRefused):
-        return TeacherError("address_not_allowed", str(error))
+def classified(error: Exception, *, begun: bool = False) -> TeacherError:
+    """Return what an error of the connection means, in the words that a batch's failures use too.
+
+    `begun` says that the answer was on its way already.
+    """
     detail = str(error) or type(error).__name__
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
             return TeacherBusy("unreachable", f"no connection within {CONNECT_S:g} s")
         case httpx.TimeoutException():
             return TeacherBusy("timeout", "no reply within the time limit")
-        case httpx.ConnectError() if detail.startswith("unknown host"):
+        case AddressRefused():
+            return TeacherError("address_not_allowed", detail)
+        case UnknownHost():
             return TeacherBusy("unknown_host", detail)
         case httpx.ConnectError():
             return TeacherBusy("connection_refused", detail)
-        case httpx.RemoteProtocolError() if "incomplete" in detail:
+        case httpx.RemoteProtocolError() | httpx.ReadError() if begun:
             return TeacherBusy("truncated_body", "the connection ended in the middle of the reply")
         case _:
             return TeacherBusy("connection_lost", detail)

@@ -58,7 +58,7 @@ def chart(series: Mapping[str, Sequence[tuple[float, float]]]) -> Chart | None:
         for name, given in drawn.items()
     ]
     across = [(x(first), f"{first:,.0f}"), (x(last), f"{last:,.0f}")]
-    up = [(y(value), f"{value:.3g}") for value in (low + (high - low) * tick / TICKS for tick in range(TICKS + 1))]
+    up = [(y(value), f"{value:.2g}") for value in (low + (high - low) * tick / TICKS for tick in range(TICKS + 1))]
     return Chart(lines, across, up)
 
 

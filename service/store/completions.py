@@ -147,7 +147,7 @@ def delete(session: Session, completion_id: str) -> None:
 
 
 def _standing_ids() -> Any:
-    return select(Batch.id).where(col(Batch.id).startswith(STANDING))
+    return select(Batch.id).where(col(Batch.id).startswith(STANDING, autoescape=True))
 
 
 def _deleted() -> Any:

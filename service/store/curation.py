@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, select, tuple_
@@ -86,23 +86,26 @@ def reviews(session: Session, batch_ids: Sequence[str]) -> dict[int, Review]:
     return {review.trace_id: review for review in session.scalars(query)}
 
 
-_SAMPLE: tuple[Any, ...] = (
-    Trace.id,
-    Trace.prompt_id,
-    Prompt.messages,
-    Trace.response,
-    Trace.reasoning,
-    Trace.finish_reason,
-    Trace.prompt_tokens,
-    Trace.completion_tokens,
-    Trace.sample_index,
-    Trace.teacher,
-    Prompt.reference,
-    Prompt.verifier,
-    Prompt.category,
-    Prompt.source,
-    Prompt.license,
-)
+_SAMPLE: dict[str, Any] = {
+    "id": Trace.id,
+    "prompt_id": Trace.prompt_id,
+    "messages": Prompt.messages,
+    "response": Trace.response,
+    "reasoning": Trace.reasoning,
+    "finish_reason": Trace.finish_reason,
+    "prompt_tokens": Trace.prompt_tokens,
+    "completion_tokens": Trace.completion_tokens,
+    "sample_index": Trace.sample_index,
+    "teacher": Trace.teacher,
+    "teacher_license": func.coalesce(Teacher.license, ""),
+    "reference": Prompt.reference,
+    "verifier": Prompt.verifier,
+    "category": Prompt.category,
+    "source": Prompt.source,
+    "license": Prompt.license,
+}
+_COLUMNS = tuple(_SAMPLE[field.name] for field in fields(Sample))
+"""In the order of a Sample's fields: a row is one as it stands."""
 _LEDGER: tuple[Any, ...] = (
     VerdictRow.outcome,
     VerdictRow.filter,
@@ -113,23 +116,22 @@ _LEDGER: tuple[Any, ...] = (
 )
 
 
-def page(session: Session, span: Span, licences: dict[str, str], *, after: Key | None, limit: int) -> list[Sample]:
+def page(session: Session, span: Span, *, after: Key | None, limit: int) -> list[Sample]:
     """Return up to `limit` samples of a batch after the place `after`, in the order of `Key`."""
-    return [
-        _sample(row, licences) for row in session.connection().execute(_ordered(select(*_SAMPLE), span, after, limit))
-    ]
+    query = _ordered(select(*_COLUMNS), span, after, limit)
+    return [Sample(*row) for row in session.connection().execute(query).all()]
 
 
-def ledger_page(
-    session: Session, version_id: int, span: Span, licences: dict[str, str], *, after: Key | None, limit: int
-) -> list[Entry]:
+def ledger_page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> list[Entry]:
     """Return up to `limit` judged samples of a batch after the place `after`, in the order of `Key`."""
-    query = _ordered(select(*_SAMPLE, *_LEDGER), span, after, limit).join(
-        VerdictRow, (col(VerdictRow.trace_id) == col(Trace.id)) & (col(VerdictRow.version_id) == version_id)
+    query = _ordered(select(*_COLUMNS, *_LEDGER), span, after, limit).join(
+        VerdictRow,
+        # Again an expression: SQLite would rather read the whole version and sort it, for every page.
+        (col(VerdictRow.trace_id) == col(Trace.id)) & (col(VerdictRow.version_id) + 0 == version_id),
     )
-    width = len(_SAMPLE)
-    rows = session.connection().execute(query)
-    return [Entry(_sample(row[:width], licences), span.batch_id, *row[width:]) for row in rows]
+    width = len(_COLUMNS)
+    rows = session.connection().execute(query).all()
+    return [Entry(Sample(*row[:width]), span.batch_id, *row[width:]) for row in rows]
 
 
 def _ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
@@ -137,6 +139,7 @@ def _ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
     query = (
         query.select_from(Trace)
         .join(Prompt, col(Prompt.id) == col(Trace.prompt_id))
+        .outerjoin(Teacher, col(Teacher.name) == col(Trace.teacher))
         # An expression, not the bare column: by the batch's index the database would sort a whole batch for each page.
         .where(col(Trace.batch_id).concat("") == span.batch_id)
         .where(col(Trace.prompt_id).between(after[0] if after else span.first, span.last))
@@ -144,14 +147,6 @@ def _ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
         .limit(limit)
     )
     return query.where(tuple_(*place) > after) if after else query
-
-
-def _sample(row: Sequence[Any], licences: dict[str, str]) -> Sample:
-    values = dict(zip(_FIELDS, row, strict=True))
-    return Sample(**values, teacher_license=licences.get(values["teacher"], ""))
-
-
-_FIELDS = tuple(column.key for column in _SAMPLE)
 
 
 def begin(session: Session, job: Job, version_id: int, *, total: int, lease_s: float, chunk: int) -> bool:

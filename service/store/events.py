@@ -11,7 +11,7 @@ KEPT = 100_000
 """Events kept; older ones are dropped, and a reader further behind starts at the oldest left."""
 
 
-def emit(session: Session, kind: str, subject: str, **data: Any) -> None:
+def emit(session: Session, kind: str, subject: str, /, **data: Any) -> None:
     """Add an event; it becomes visible when the caller's transaction commits."""
     session.add(Event(kind=kind, subject=subject, data=data))
 

@@ -1,11 +1,11 @@
 """Shards of a batch: which one to take, what it still has to ask, and keeping its results."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, or_, select, union_all, update
+from sqlalchemy import select, union_all, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col
@@ -26,34 +26,6 @@ class Ask:
     prompt_id: int
     messages: list[dict[str, Any]]
     sample_indexes: list[int]
-
-
-def claim(session: Session, *, worker: str, lease_s: float, without: Collection[str]) -> Job | None:
-    """Lease the next due shard whose teacher is not in `without`; `queue.claim` with that one condition more.
-
-    Without it a teacher that is busy or down would hold up the shards of all others behind it in the queue.
-    """
-    now = Clock()
-    waiting = (col(Job.state) == JobState.QUEUED) & (col(Job.run_after) <= now)
-    expired = (col(Job.state) == JobState.RUNNING) & (col(Job.lease_until) < now)
-    picked = (
-        select(Job.id)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        .where(col(Job.kind) == JobKind.GENERATE, or_(waiting, expired), col(Job.teacher).not_in(without))
-        .order_by(col(Job.priority).desc(), col(Job.id))
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .cte("picked")
-    )
-    values = {
-        "state": JobState.RUNNING,
-        "lease_until": now + lease_s,
-        "attempts": col(Job.attempts) + 1,
-        "worker": worker,
-        "started_at": func.coalesce(col(Job.started_at), now),
-    }
-    return session.scalars(
-        update(Job).where(col(Job.id).in_(select(picked.c.id))).values(values).returning(Job)
-    ).first()
 
 
 def assignment(session: Session, job: Job) -> tuple[Batch, Teacher | None]:

@@ -1,9 +1,9 @@
 """The queue: claim, keep, put back and end jobs. No reaper and no leader: a claim finds expired leases by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlmodel import Session, col
 
 from service.models import Job, JobKind, JobState
@@ -14,8 +14,18 @@ class LeaseLost(Exception):
     """Another worker holds the job now, or it was cancelled: whoever catches this writes nothing more for it."""
 
 
-def claim(session: Session, kinds: Sequence[JobKind], *, worker: str, lease_s: float, limit: int = 1) -> list[Job]:
+def claim(
+    session: Session,
+    kinds: Collection[JobKind],
+    *,
+    worker: str,
+    lease_s: float,
+    limit: int = 1,
+    without_teachers: Collection[str] = (),
+) -> list[Job]:
     """Lease up to `limit` due jobs of `kinds` to `worker`, the most urgent and oldest first.
+
+    Shards of `without_teachers` are passed over, or a teacher that is busy or down would hold up those of all others.
 
     Due is what is queued and past `run_after`, or running with an expired lease. On Postgres, rows that another worker
     is claiming are passed over; SQLite has one writer at a time and needs no hint.
@@ -25,7 +35,7 @@ def claim(session: Session, kinds: Sequence[JobKind], *, worker: str, lease_s: f
     expired = and_(col(Job.state) == JobState.RUNNING, col(Job.lease_until) < now)
     picked = (
         select(Job.id)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        .where(col(Job.kind).in_(kinds), or_(waiting, expired))
+        .where(col(Job.kind).in_(kinds), or_(waiting, expired), col(Job.teacher).not_in(without_teachers))
         .order_by(col(Job.priority).desc(), col(Job.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -37,6 +47,8 @@ def claim(session: Session, kinds: Sequence[JobKind], *, worker: str, lease_s: f
         "attempts": col(Job.attempts) + 1,
         "worker": worker,
         "started_at": func.coalesce(col(Job.started_at), now),
+        "reason": "",
+        "detail": "",
     }
     statement = update(Job).where(col(Job.id).in_(select(picked.c.id))).values(values).returning(Job)
     return sorted(session.scalars(statement).all(), key=lambda job: (-job.priority, job.id or 0))
@@ -53,8 +65,21 @@ def keep(session: Session, job: Job, *, lease_s: float, **added: int) -> None:
 
 
 def put_back(session: Session, job: Job, *, delay_s: float = 0.0, reason: str = "", detail: str = "") -> None:
-    """Give the job up unfinished; it is due again after `delay_s` seconds. `reason` tells people what it waits for."""
-    _fenced(session, job, state=JobState.QUEUED, run_after=Clock() + delay_s, worker="", reason=reason, detail=detail)
+    """Give the job up unfinished; it is due again after `delay_s` seconds. `reason` tells people what it waits for.
+
+    A job of which nothing is done has not started yet: time spent waiting for a teacher must not count as slow work.
+    """
+    untouched = (col(Job.stored) + col(Job.failed)) == 0
+    _fenced(
+        session,
+        job,
+        state=JobState.QUEUED,
+        run_after=Clock() + delay_s,
+        worker="",
+        reason=reason,
+        detail=detail,
+        started_at=case((untouched, None), else_=col(Job.started_at)),
+    )
 
 
 def finish(session: Session, job: Job, *, total: int | None = None) -> None:

@@ -36,8 +36,9 @@ def every(session: Session) -> Sequence[Teacher]:
     return session.exec(select(Teacher).order_by(Teacher.name)).all()
 
 
-def note_health(session: Session, name: str, health: dict[str, Any]) -> None:
-    """Keep what a probe found."""
+def note_health(session: Session, name: str, health: dict[str, Any]) -> Teacher:
+    """Keep what a probe found; return the teacher with it."""
     teacher = get(session, name)
     teacher.health = health | {"checked_at": time.time()}
     session.add(teacher)
+    return teacher

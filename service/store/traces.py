@@ -29,7 +29,7 @@ def page(
     session: Session, wanted: TraceFilter, *, after: int, limit: int
 ) -> Sequence[Row[tuple[Trace, Prompt, VerdictRow]]]:
     """Return up to `limit` traces with ids above `after`, each with its prompt and verdict (None when never judged)."""
-    newest = select(func.max(VerdictRow.version_id)).where(VerdictRow.trace_id == Trace.id).correlate(Trace)
+    newest = select(func.max(VerdictRow.version_id)).where(col(VerdictRow.trace_id) == col(Trace.id)).correlate(Trace)
     version_id = newest.scalar_subquery()
     if wanted.version:
         version_id = datasets.named(session, wanted.version).id
@@ -53,7 +53,7 @@ def _conditions(wanted: TraceFilter) -> list[Any]:
         (VerdictRow.outcome, wanted.outcome),
         (VerdictRow.reason, wanted.reason),
     )
-    found = [column == value for column, value in exact if value is not None]
+    found: list[Any] = [column == value for column, value in exact if value is not None]
     if wanted.q:
         found.append(
             or_(*(col(text).icontains(wanted.q, autoescape=True) for text in (Trace.response, Trace.reasoning)))

@@ -11,6 +11,8 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.settings import Settings
 
+HERE = "http://127.0.0.1:8080"
+"""Where a browser on this machine would say that it is."""
 TEACHER = {"name": "tiny", "base_url": "http://127.0.0.1:8000/v1", "model": "teacher", "license": "apache-2.0"}
 
 
@@ -21,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings)) as running:
+    with TestClient(create_app(settings), base_url=HERE) as running:
         yield running
 
 

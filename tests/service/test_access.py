@@ -8,14 +8,16 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.settings import Settings
 from service.urls import AddressRefused, check_reachable
-from tests.service.conftest import TEACHER
+from tests.service.conftest import HERE, TEACHER
 
 ADMIN = {"Authorization": "Bearer s3cret"}
 
 
 @pytest.fixture
 def locked(tmp_path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret"))) as client:
+    with TestClient(
+        create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret")), base_url=HERE
+    ) as client:
         yield client
 
 

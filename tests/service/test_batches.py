@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.service.conftest import HERE
+
 LINES = [{"prompt": f"{number} + 1 = ?", "reference": str(number + 1), "category": "add"} for number in range(5)]
 
 
@@ -156,5 +158,5 @@ def test_what_a_dead_api_left_half_stored_is_gone_at_the_next_start(client, sett
     database.close()
     from fastapi.testclient import TestClient
 
-    with TestClient(create_app(settings)) as again:
+    with TestClient(create_app(settings), base_url=HERE) as again:
         assert stored_batches(again) == []

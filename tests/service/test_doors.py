@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
-from tests.service.conftest import TEACHER
+from tests.service.conftest import HERE, TEACHER
 
 
 def test_a_teacher_is_registered_once_and_brought_up_to_date(client):
@@ -69,14 +69,16 @@ def test_probing_an_unknown_teacher_names_the_nearest(client, teacher):
 )
 def test_with_a_key_set_every_request_must_carry_it(tmp_path, header, status):
     settings = Settings(data_dir=tmp_path, database_url="", api_key="s3cret")
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url=HERE) as client:
         assert client.get("/api/teachers", headers=header).status_code == status
         assert client.get("/healthz").status_code == 200
         assert client.get("/api/teachers?api_key=s3cret").status_code == 401
 
 
 def test_every_route_needs_the_key(tmp_path):
-    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret"))) as client:
+    with TestClient(
+        create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret")), base_url=HERE
+    ) as client:
         for path, methods in client.app.openapi()["paths"].items():
             for method in methods:
                 if path != "/healthz":
@@ -104,3 +106,15 @@ def test_an_unknown_page_is_a_problem_document(client):
 def test_health(client):
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json()["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("127.0.0.1:8080", 200), ("localhost", 200), ("[::1]:9", 200), ("evil.example", 400)]
+)
+def test_without_a_key_only_this_machines_own_names_are_answered(client, host, status):
+    assert client.get("/api/batches", headers={"Host": host}).status_code == status
+
+
+def test_another_sites_page_changes_nothing(client):
+    answer = client.post("/api/teachers", json=TEACHER, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403

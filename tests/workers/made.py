@@ -3,13 +3,14 @@
 import time
 from typing import Any
 
+from sqlmodel import select
+
 from service.models import Batch, BatchState, DatasetVersion, Job, Review, Trace, VerdictRow
 from service.store import batches, datasets, teachers
 from service.store.database import Database, insert_new
-from sqlmodel import select
 from tests.workers.help import prompt
 
-WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+WORDS = ("ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay", "kite", "lion", "mole", "newt")
 
 
 def add_batch(
@@ -42,7 +43,7 @@ def add_batch(
 
 def trace(batch_id: str, prompt_id: int, sample_index: int, teacher: str) -> dict[str, Any]:
     """A row of the trace table."""
-    said = " ".join(WORDS[(prompt_id * 7 + place * (sample_index + 3)) % 16] for place in range(24))
+    said = " ".join(WORDS[(prompt_id * 7 + place * (sample_index + 3)) % len(WORDS)] for place in range(24))
     return {
         "batch_id": batch_id,
         "prompt_id": prompt_id,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import text
+from sqlmodel import col, update
 
 from filters.length import Length
 from filters.manifest import Manifest
-from service.models import JobKind, JobState, VersionState
-from service.store import queue
+from service.models import JobKind, JobState, Trace, VersionState
+from service.store import curation, queue
 from tests.workers.made import (
     add_batch,
     job_of,
@@ -128,7 +128,8 @@ def test_a_persons_word_is_the_last(database, curate, settings):
     batch = add_batch(database, questions(4), n=1)
     first, second, third, fourth = trace_ids(database, batch)
     with database.write() as session:
-        session.connection().execute(text(f"update trace set completion_tokens = 1 where id in ({second}, {third})"))
+        short = update(Trace).where(col(Trace.id).in_((second, third))).values(completion_tokens=1)
+        session.connection().execute(short)
     review(database, first, "keep")
     review(database, first, "reject", reason="a lucky guess")
     review(database, second, "keep")
@@ -198,9 +199,10 @@ def test_an_unfinished_curation_is_begun_anew(database, curate, settings, monkey
     version_id = order(database, "broken", [batch], [LENGTH])
     with database.write() as session:
         dead = queue.claim(session, [JobKind.CURATE], worker="dead", lease_s=-1)[0]
-    left = [{"version_id": version_id, "trace_id": key, "outcome": "reject"} for key in trace_ids(database, batch)[:23]]
+    verdict = curating.NO_VERDICT | {"version_id": version_id, "outcome": "reject", "split": "train"}
+    left = [verdict | {"trace_id": key} for key in trace_ids(database, batch)[:23]]
     with database.write() as session:
-        curating.curation.add(session, dead, [curating.NO_VERDICT | row | {"split": "x"} for row in left], lease_s=-1, done=23)
+        curation.add(session, dead, left, lease_s=-1, done=23)
     partial = settings.data_dir / "datasets" / "broken" / "v1.1.partial"
     partial.mkdir(parents=True)
     found = version(database, curate.again(version_id))

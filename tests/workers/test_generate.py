@@ -23,10 +23,22 @@ from tests.workers.help import (
     waiting,
 )
 
-PASSING = (
-    "rate_limited server_error overloaded dropped dropped_in_body truncated_body invalid_json wrong_shape fewer_choices "
-    "no_choices empty_content null_content aborted hang"
-).split()
+PASSING = [
+    "rate_limited",
+    "server_error",
+    "overloaded",
+    "dropped",
+    "dropped_in_body",
+    "truncated_body",
+    "invalid_json",
+    "wrong_shape",
+    "fewer_choices",
+    "no_choices",
+    "empty_content",
+    "null_content",
+    "aborted",
+    "hang",
+]
 """Faults after which the same request may work."""
 LASTING = {
     "rate_limited": "rate_limited",

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from sqlmodel import select
 
-from service.models import JobState
+from service.models import Job, JobState
 from service.store.database import Database
 from tests.workers.help import check_accounts, counts, jobs, numbered, state, submit
 
 IN_FLIGHT = 8
 LEASE_S = 1.5
-LOCKED = " for update nowait"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def freeze(process: subprocess.Popen[bytes], database: Database) -> None:
         process.send_signal(signal.SIGSTOP)
         try:
             with database.write() as session:
-                session.connection().exec_driver_sql("select id from job" + ("" if database.embedded else LOCKED))
+                session.exec(select(Job.id).with_for_update(nowait=True)).all()
                 return
         except OperationalError:
             process.send_signal(signal.SIGCONT)
@@ -124,7 +124,7 @@ def test_a_stopped_worker_does_not_wait_longer_than_it_may(database, start, fake
     until(lambda: len(fake.calls()) == IN_FLIGHT)
     worker.terminate()
     began = time.monotonic()
-    assert worker.wait(10) == 0
-    assert time.monotonic() - began < 2.5
+    assert worker.wait(60) == 0, "1 would be the watchdog's"
+    assert time.monotonic() - began < 30, "half of what the answers take"
     assert check_accounts(database, batch)["pending"] == 20
     assert {job.state for job in jobs(database, batch)} == {JobState.QUEUED}

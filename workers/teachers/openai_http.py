@@ -11,9 +11,9 @@ import aiohttp
 import orjson
 from aiohttp.abc import AbstractResolver
 
+from service.teachers.openai_reply import completions, error_of
+from service.teachers.protocol import Completion, Sampling, TeacherBusy, TeacherError, TeacherRefused
 from service.urls import normal_base_url
-from workers.teachers.openai_reply import completions, error_of
-from workers.teachers.protocol import Completion, Sampling, TeacherBusy, TeacherError, TeacherRefused
 
 TIMEOUT_S = 600.0
 """For a whole request. Without streaming nothing arrives until the last token, so this bounds the longest reasoning; it

@@ -92,3 +92,17 @@ def test_work_that_waits_for_its_teacher_says_so(call: Call, client: Client, wor
         assert time.monotonic() < deadline, told
         time.sleep(0.2)
     assert "waiting for teacher tiny: connection refused. Start it with `retort teacher serve`" in told
+
+
+@pytest.mark.train
+def test_a_run_that_fails_says_why(call: Call, batch: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text(RECIPE)
+    call("curate", "sums", "--batch", batch, "--recipe", "recipe.json", "--use", "research", "--follow")
+    order = ("train", "sums@1", "--student", str(tmp_path / "nobody"), "--key", "once")
+    failed = call(*order, "--follow")
+    assert failed.exit_code == 1
+    assert "student_not_found" in failed.stdout
+    again = json.loads(call(*order, "--json").stdout)
+    assert again["id"] in failed.stdout
+    assert call("report", again["id"]).exit_code == 2
+    assert again["id"] in call("status").stdout

@@ -104,10 +104,17 @@ def test_status_shows_everything_or_one_batch(call: Call, batch: str) -> None:
     assert json.loads(call("status", batch, "--json").stdout)["counts"]["pending"] == 3
 
 
-def test_tables_fit_80_columns_and_pipes_get_no_colours(call: Call, batch: str) -> None:
-    for lines in (call("status", env={"COLUMNS": "80"}).stdout, call("teacher", "list", env={"COLUMNS": "80"}).stdout):
-        assert max(map(len, lines.splitlines())) <= 80
-        assert "\x1b" not in lines
+def test_tables_fit_80_columns_with_their_ids_whole_and_pipes_get_no_colours(
+    call: Call, client: Client, batch: str, tmp_path: Path
+) -> None:
+    teachers = [client.add_teacher(f"a-teacher-with-a-long-name-{n}", DOWN, "model").name for n in range(3)]
+    many = client.submit(({"prompt": str(n)} for n in range(2000)), teachers)
+    told = call("status", env={"COLUMNS": "80"}).stdout
+    assert max(map(len, told.splitlines())) <= 80
+    assert "\x1b" not in told
+    assert batch in told
+    assert f"{many.id}  in_progress  a-t" in told
+    assert "0/6,000" in told
 
 
 def test_a_cancelled_batch_is_a_failure_to_wait_for(call: Call, batch: str) -> None:

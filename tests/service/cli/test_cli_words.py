@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.cli.words import ago, clean, counted, duration, number, one_line, percent, size
+from service.cli.words import age, clean, counted, duration, number, one_line, percent, size
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,11 @@ def test_sizes_shares_and_counts() -> None:
 
 def test_a_moment_of_the_past_or_of_a_clock_ahead() -> None:
     now = datetime.now(UTC)
-    assert ago(now - timedelta(hours=2)) == "2:00 h ago"
-    assert ago(now + timedelta(minutes=5)) == "0 s ago"
-    assert ago(None) == "-"
+    assert age(now - timedelta(hours=2, minutes=59)) == "2 h"
+    assert age(now - timedelta(seconds=60)) == "1 min"
+    assert age(now - timedelta(days=400)) == "400 d"
+    assert age(now + timedelta(minutes=5)) == "0 s"
+    assert age(None) == "-"
 
 
 def test_a_teachers_text_cannot_steer_the_terminal() -> None:

@@ -102,7 +102,7 @@ def test_a_request_that_is_too_large_is_refused(refusing):
         ("overloaded", 503, "overloaded"),
         ("dropped", 502, "connection_lost"),
         ("truncated_body", 502, "truncated_body"),
-        ("dropped_in_body", 502, "connection_lost"),
+        ("dropped_in_body", 502, "truncated_body"),
         ("invalid_json", 502, "invalid_json"),
         ("wrong_shape", 502, "wrong_shape"),
     ],
@@ -142,6 +142,15 @@ def test_only_allowed_networks_are_asked(sdk, database):
         with pytest.raises(InternalServerError, match="RETORT_TEACHER_NETWORKS") as told:
             sdk.chat.completions.create(**ASKED | {"model": name})
         assert told.value.code == "address_not_allowed"
+    register(database, "nowhere", "http://teacher.invalid/v1")
+    with pytest.raises(InternalServerError) as told:
+        sdk.chat.completions.create(**ASKED | {"model": "nowhere"})
+    assert (told.value.status_code, told.value.code) == (503, "unknown_host")
+
+
+def test_a_teacher_may_be_known_by_name(sdk, fake, database):
+    register(database, "named", fake.base_url.replace("127.0.0.1", "localhost"))
+    assert sdk.chat.completions.create(**ASKED | {"model": "named"}).choices
 
 
 def test_a_teachers_key_goes_to_the_teacher_and_nowhere_else(sdk, fake, database, monkeypatch):

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.settings import Settings
 from service.store.database import Database
+from tests.service.conftest import HERE
 from tests.service.pages.library import fill
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -16,7 +17,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="")), headers=BROWSER) as running:
+    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="")), base_url=HERE, headers=BROWSER) as running:
         yield running
 
 
@@ -33,5 +34,5 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def filled(library: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(data_dir=library, database_url="")), headers=BROWSER) as running:
+    with TestClient(create_app(Settings(data_dir=library, database_url="")), base_url=HERE, headers=BROWSER) as running:
         yield running

@@ -147,8 +147,14 @@ def test_a_batch_moves_by_itself_and_rests_when_it_has_ended(browser, url, datab
         assert job
         assert job.state == JobState.RUNNING
         job.stored = 500
+    page.get_by_role("link", name="Read the traces").focus()
     page.get_by_text("500 of 2,224 answers").wait_for(timeout=1000 * LIVE_S)
+    assert page.evaluate("document.activeElement.textContent") == "Read the traces →"
     with database.write() as session:
         session.get_one(Batch, ASKING).state = BatchState.CANCELLED
-    page.locator("#live:not([hx-get])").get_by_text("cancelled", exact=True).first.wait_for(timeout=1000 * LIVE_S)
+    page.locator("#live").get_by_text("cancelled", exact=True).first.wait_for(timeout=1000 * LIVE_S)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(5000)
+    assert asked == []
     context.close()

@@ -4,9 +4,20 @@ import copy
 
 import pytest
 
+import trainer.report
+from service.pages import gap
 from service.pages.gap import ALL, read_report, tables
 from service.pages.runs import how_far
 from tests.service.pages.report import REPORT
+
+
+def test_the_trainer_writes_every_field_that_the_page_reads():
+    """Neither room may import the other: only a test can hold the two shapes together."""
+    written = {gap.Report: trainer.report.Report, gap.Measured: trainer.report.SetReport}
+    for read in (gap.Score, gap.Modes, gap.Comparison, gap.Example):
+        written[read] = getattr(trainer.report, read.__name__)
+    for read, shape in written.items():
+        assert set(read.model_fields) <= set(shape.model_fields), read.__name__
 
 
 @pytest.mark.parametrize("report", [None, {}, {"sets": 3}, {"sets": {"a": {}}}, {"sets": {"a": {"prompts": "many"}}}])

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.pages.rendering import HERE
 from service.settings import Settings
+from tests.service.conftest import HERE
 from tests.service.pages.conftest import BROWSER
 from tests.service.pages.library import ASKING, BROKEN, DONE, TRAINED, TRAINING
 from tests.service.pages.reader import Page
@@ -95,7 +96,7 @@ def test_hostile_text_is_shown_as_text(site, text):
 def test_only_the_page_itself_polls(site):
     """A trace that brings `hx-get` of its own must not make a browser ask for anything."""
     for page in site.values():
-        assert all(attributes.get("id") == "live" for _, attributes in page.tags if "hx-get" in attributes)
+        assert all(attributes["id"].startswith("poll-") for _, attributes in page.tags if "hx-get" in attributes)
 
 
 @pytest.mark.parametrize("path", [*FIXED, "/nothing", "/traces/999999", "/traces?after=x", "/static/retort.css"])
@@ -151,7 +152,7 @@ def test_what_has_ended_asks_no_more(site, path):
 
 
 def test_with_a_key_set_pages_need_it_too(tmp_path):
-    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret"))) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret")), base_url=HERE) as client:
         for path in [*FIXED, "/static/retort.css"]:
             assert client.get(path, headers=BROWSER).status_code == 401, path
             assert client.get(path, headers={"Authorization": "Bearer s3cret"}).status_code == 200, path
@@ -316,6 +317,8 @@ def test_both_themes_have_contrast_enough_to_read():
     pairs += [(kind, f"{kind}-ground") for kind in ("good", "bad", "warn", "busy")]
     for theme in (light, dark):
         colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", theme))
+        bars = [(f"{kind}-bar", "ground") for kind in ("good", "bad", "warn", "busy", "dim")]
+        assert [bar for bar in bars if _contrast(colours[bar[0]], colours[bar[1]]) < 3] == []
         assert [pair for pair in pairs if _contrast(colours[pair[0]], colours[pair[1]]) < 4.5] == []
 
 

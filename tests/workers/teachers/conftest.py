@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from service.teachers.protocol import Completion, Sampling
 from tests.workers.teachers.served import Served, serve_teacher
 from workers.teachers.fake.scenario import NAMED, Scenario
 from workers.teachers.openai_http import OpenAITeacher
-from workers.teachers.protocol import Completion, Sampling
 
 
 @dataclass

@@ -9,10 +9,10 @@ from collections import Counter
 import httpx
 import pytest
 
+from service.teachers.protocol import Sampling, TeacherBusy, TeacherError
 from workers.teachers.fake.fate import Fate
 from workers.teachers.fake.scenario import NAMED, Kind, Scenario, ScenarioError, load, parse
 from workers.teachers.openai_http import OpenAITeacher
-from workers.teachers.protocol import Sampling, TeacherBusy, TeacherError
 
 
 def test_every_call_is_counted_outside_of_any_database(fake, ask):

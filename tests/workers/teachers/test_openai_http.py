@@ -9,10 +9,10 @@ import orjson
 import pytest
 from aiohttp.abc import AbstractResolver
 
+from service.teachers.openai_reply import error_of
+from service.teachers.protocol import Sampling, TeacherBusy, TeacherRefused
+from service.teachers.reasoning import Note
 from workers.teachers.openai_http import OpenAITeacher
-from workers.teachers.openai_reply import error_of
-from workers.teachers.protocol import Sampling, TeacherBusy, TeacherRefused
-from workers.teachers.reasoning import Note
 
 BUSY = {
     "rate_limited": "rate_limited",
@@ -118,6 +118,14 @@ def test_a_wrong_number_of_choices_gives_what_came_and_never_more(fake, ask, sce
     assert len(completions) == count
     assert len({each.response for each in completions}) == count
     assert completions[0].model == ("another-model" if scenario == "wrong_id" else "fake")
+
+
+def test_a_choice_too_many_does_not_count_as_ours(fake, ask):
+    fake.play("more_choices")
+    (completion,) = ask()
+    assert completion.completion_tokens is None
+    (completion,) = ask(sampling={"logprobs": True})
+    assert completion.completion_tokens == len(f"{completion.reasoning} {completion.response}".split())
 
 
 def test_one_choice_is_counted_exactly(ask):
@@ -294,6 +302,7 @@ VLLM_08 = "'max_tokens' is too large: 9999. This model's maximum context length 
     [
         (400, {"error": {"message": VLLM_032, "param": "max_tokens"}}, "max_tokens_too_large"),
         (400, {"error": {"message": VLLM_08}}, "max_tokens_too_large"),
+        (400, {"error": {"message": "max_tokens must be greater than 0", "param": "max_tokens"}}, "bad_request"),
         (400, {"error": {"message": "x", "code": "context_length_exceeded"}}, "prompt_too_long"),
         (400, {"error": {"message": "temperature must be non-negative", "param": "temperature"}}, "bad_request"),
         (422, {"detail": "field required"}, "bad_request"),

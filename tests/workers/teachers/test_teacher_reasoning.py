@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workers.teachers.protocol import Sampling
-from workers.teachers.reasoning import PAIRS, Note, lost_reasoning, split
+from service.teachers.protocol import Sampling
+from service.teachers.reasoning import PAIRS, Note, lost_reasoning, split
 
 THOUGHT, ANSWER = "\n12+5=17. Next 12+17=29.\n", "\n\nThe answer is \\boxed{29}."
 R, A = THOUGHT.strip("\n"), ANSWER.lstrip("\n")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from workers.teachers.protocol import TeacherBusy, TeacherRefused
-from workers.teachers.retry import (
+from service.teachers.protocol import TeacherBusy, TeacherRefused
+from service.teachers.retry import (
     ATTEMPTS_MAX,
     BASE_AWAY_S,
     BASE_S,

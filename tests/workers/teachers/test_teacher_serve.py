@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from workers.teachers.register import register_command
 from workers.teachers.serve import command, guard
 from workers.teachers.serve.command import GIB, Engine, Request, build, detect, kv_cache_gib
 from workers.teachers.serve.model import Model, ServeError, find, reasoning_parser
@@ -174,6 +175,16 @@ def test_the_engine_is_the_one_that_is_installed(monkeypatch, installed, engine)
     installed.clear()
     with pytest.raises(ServeError, match="pip install vllm"):
         detect()
+
+
+@pytest.mark.parametrize(
+    ("served", "name"),
+    [("teacher", "teacher"), ("Qwen3-4B", "qwen3-4b"), ("_a b/c", "a-b-c"), ("模型", "teacher"), ("x" * 80, "x" * 64)],
+)
+def test_the_name_it_proposes_is_one_that_registering_accepts(served, name):
+    line = register_command(served, "http://127.0.0.1:8000/v1", served, "KEY")
+    assert line.split()[:4] == ["retort", "teacher", "add", name]
+    assert "--api-key-env KEY" in line
 
 
 def test_phases_follow_the_engines_log():

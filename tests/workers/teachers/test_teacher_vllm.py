@@ -8,9 +8,9 @@ import time
 import orjson
 import pytest
 
+from service.teachers.protocol import Sampling, TeacherRefused
 from tests.workers.teachers.served import TEACHER, serve_teacher
 from workers.teachers.openai_http import OpenAITeacher
-from workers.teachers.protocol import Sampling, TeacherRefused
 from workers.teachers.serve import guard
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]

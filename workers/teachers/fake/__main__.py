@@ -14,6 +14,7 @@ import typer
 from workers.teachers.fake.scenario import NAMED, ScenarioError, load
 from workers.teachers.fake.server import Connection
 from workers.teachers.fake.teacher import FakeTeacher
+from workers.teachers.register import register_command
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: a bench opens a thousand at once."""
@@ -59,7 +60,7 @@ async def _serve(teacher: FakeTeacher, host: str, port: int, scenario: str, as_j
     if as_json:
         typer.echo(orjson.dumps({"event": "ready", "name": teacher.model, "base_url": url, "model": teacher.model}))
     else:
-        register = f"retort teacher add {teacher.model} --base-url {url} --model {teacher.model}"
+        register = register_command(teacher.model, url, teacher.model)
         typer.echo(f"fake teacher {teacher.model} ({scenario}) ready at {url} — register it: {register}")
     sys.stdout.flush()
     await stop.wait()

@@ -12,6 +12,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from workers.teachers.register import register_command
 from workers.teachers.serve import command, model
 from workers.teachers.serve.command import Engine, Request
 from workers.teachers.serve.model import ServeError
@@ -102,15 +103,16 @@ def _serve(server: Server, engine: Engine, request: Request, console: Console, t
 
 
 def _announce(server: Server, engine: Engine, request: Request, served: str, elapsed_s: float, as_json: bool) -> None:
-    url = f"http://{f'[{request.host}]' if ':' in request.host else request.host}:{request.port}/v1"
+    # Whoever registers a server that listens everywhere needs an address to call it at.
+    host = socket.gethostname() if request.host in {"0.0.0.0", "::"} else request.host  # noqa: S104 - compared, not bound
+    url = f"http://{f'[{host}]' if ':' in host else host}:{request.port}/v1"
     if as_json:
         event: dict[str, Any] = {"event": "ready", "name": request.name, "base_url": url, "model": served}
         event |= {"engine": engine, "reasoning_parser": request.reasoning_parser, "boot_s": round(elapsed_s, 1)}
         event |= {"session": server.pid, "log": str(server.log)}
         line = orjson.dumps(event).decode()
     else:
-        key = f" --api-key-env {request.api_key_env}" if request.api_key_env else ""
-        register = f"retort teacher add {request.name} --base-url {url} --model {served}{key}"
+        register = register_command(request.name, url, served, request.api_key_env)
         line = f"teacher {request.name} ready at {url} ({elapsed_s:.0f} s) — register it: {register}"
     typer.echo(line)
     sys.stdout.flush()
@@ -120,7 +122,7 @@ def _warn(console: Console, engine: Engine, request: Request) -> None:
     if engine is Engine.TRANSFORMERS:
         console.print(
             "vLLM is not installed: falling back to `transformers serve`, which is far slower, answers one sample per "
-            "request and leaves the reasoning in the text",
+            "request and gives no logprobs",
             highlight=False,
         )
     loopback = request.host in {"localhost", "::1"} or request.host.startswith("127.")

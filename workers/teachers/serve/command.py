@@ -24,7 +24,7 @@ class Engine(StrEnum):
     GPU = "vllm"
     CPU = "vllm-cpu"
     TRANSFORMERS = "transformers"
-    """`transformers serve`: much slower, one request after the other, no reasoning field. Where there is no vLLM."""
+    """`transformers serve`: a makeshift without vLLM, far slower; one sample a request, no logprobs."""
 
 
 MODULES = {

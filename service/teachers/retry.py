@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from workers.teachers.protocol import TeacherBusy, TeacherError
+from service.teachers.protocol import TeacherBusy, TeacherError
 
 ATTEMPTS_MAX = 5
 """Calls for one answer, the first included; a fault that outlives five is not the passing kind."""

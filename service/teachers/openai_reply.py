@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from workers.teachers.protocol import Completion, TeacherBusy, TeacherError, TeacherRefused
-from workers.teachers.reasoning import Note, lost_reasoning, reasoning_tokens, split
-from workers.teachers.retry import parse_retry_after
+from service.teachers.protocol import Completion, TeacherBusy, TeacherError, TeacherRefused
+from service.teachers.reasoning import Note, lost_reasoning, reasoning_tokens, split
+from service.teachers.retry import parse_retry_after
 
 BUSY = {
     408: "timeout",
@@ -36,7 +36,10 @@ DETAIL_CHARACTERS_MAX = 500
 UNFINISHED = frozenset({"abort", "error"})
 """vLLM's finish reasons for a choice it gave up, on shutting down or on an engine fault: no completion."""
 
-_TOO_MANY_ASKED = re.compile(r"max_(completion_)?tokens\W.*(greater|large|exceed|at most)", re.IGNORECASE | re.DOTALL)
+_TOO_MANY_ASKED = re.compile(
+    r"max_(completion_)?tokens\W.*(cannot be greater|too large|exceed|at most|less than or equal)",
+    re.IGNORECASE | re.DOTALL,
+)
 _TOO_LONG = re.compile(r"context (length|window)|maximum model length|prompt is too long", re.IGNORECASE)
 
 
@@ -71,12 +74,14 @@ def completions(
         raise TeacherBusy("aborted" if len(finished) < len(choices) else "empty_response", "no choice holds any text")
     usage = payload["usage"] if isinstance(payload.get("usage"), dict) else {}
     arrived = "".join(each.response if each.note == Note.MOVED else each.reasoning for each in found)
-    lost = lost_reasoning(usage, arrived, n=len(choices))
+    # `usage` counts every choice the server made, those we have no use for included.
+    made = len(payload["choices"])
+    lost = lost_reasoning(usage, arrived, n=made)
     for each in found:
         each.latency_ms = latency_ms
         each.model = str(payload.get("model") or "")
         each.note = Note.LOST_REASONING if lost else each.note
-        _count(each, usage, alone=len(choices) == 1)
+        _count(each, usage, alone=made == 1)
     return found
 
 

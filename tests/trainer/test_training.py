@@ -1,0 +1,203 @@
+"""Trainings for real: TRL, a tiny student of random weights, processes that are killed."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.trainer.process import Trainer, start
+from tests.trainer.tiny import make_row, write_dataset, write_student
+from trainer.dataset import open_folder
+from trainer.report import Report
+from trainer.sft import Config, train
+from trainer.supervisor import Supervisor
+
+pytestmark = pytest.mark.train
+Build = Callable[..., Path]
+
+STEPS = 12
+KNOBS = ("max_steps=12", "batch_size=8", "gradient_accumulation=1", "save_steps=4", "evaluation.tokens_max=16")
+
+
+def begin(logs: Path, dataset: Path, student: Path, out: Path, *knobs: str) -> Trainer:
+    changes = [part for knob in (*KNOBS, *knobs) for part in ("--set", knob)]
+    return start(logs, "sft", dataset, "--student", student, "--out", out, *changes)
+
+
+def weights(out: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(out / "student" / "model.safetensors")
+
+
+def are_equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    import torch
+
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Finished:
+    """A run from beginning to end, and what it was made of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.student = write_student(folder / "base")
+        self.dataset = write_dataset(
+            folder / "dataset",
+            [make_row(number) for number in range(64)],
+            [make_row(number) for number in range(1000, 1008)],
+            [make_row(number) for number in range(2000, 2010)],
+            [
+                make_row(number, response="It is \\boxed{0}.")
+                | {"filter": "verified", "reason": "wrong_answer", "split": "test"}
+                for number in range(2010, 2016)
+            ],
+        )
+        self.out = folder / "run"
+        trainer = begin(folder, self.dataset, self.student, self.out)
+        self.code = trainer.wait()
+        self.events = trainer.events()
+        self.stderr = trainer.stderr.read_text()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return Finished(tmp_path_factory.mktemp("finished"))
+
+
+def test_a_run_trains_evaluates_and_reports(finished: Finished) -> None:
+    assert finished.code == 0, finished.stderr
+    told = [event["event"] for event in finished.events]
+    assert told[:3] == ["started", "rendered", "training"]
+    assert [event["step"] for event in finished.events if event["event"] == "step"] == list(range(1, STEPS + 1))
+    assert [event["step"] for event in finished.events if event["event"] == "saved"] == [4, 8, 12]
+    assert told[-2:] == ["evaluated", "finished"]
+    losses = [event["loss"] for event in finished.events if event["event"] == "step"]
+    assert losses[-1] < losses[0] - 0.5
+    assert finished.events == [json.loads(line) for line in (finished.out / "events.jsonl").read_text().splitlines()]
+    last = [event for event in finished.events if event["event"] == "step"][-1]
+    assert last["total"] == STEPS
+    assert last["tokens_per_s"] > 0
+    assert last["eta_s"] == 0
+    assert last["learning_rate"] < 2e-3
+
+
+def test_the_report_measures_base_student_and_teacher(finished: Finished) -> None:
+    report = Report.model_validate_json((finished.out / "report.json").read_bytes())
+    measured = report.sets["test"]
+    assert measured.prompts == 16
+    assert set(measured.overall) == {"base", "student", "teacher"}
+    teacher = measured.overall["teacher"].sampled
+    assert teacher is not None
+    assert (teacher.n, teacher.right) == (16, 10)
+    assert measured.overall["base"].greedy is not None
+    assert report.trained.steps == STEPS
+    assert report.lineage.dataset == "tiny-sums"
+    assert pq.read_table(finished.out / "answers.parquet").num_rows == 16 * 5
+
+
+def test_the_student_is_a_whole_model_and_nothing_else_is_left(finished: Finished) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = finished.out / "student"
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.config.architectures == ["Qwen3ForCausalLM"]
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+    assert not [file.name for file in folder.iterdir() if file.suffix in (".bin", ".pt", ".pth")]
+    assert "model-index:" in (folder / "README.md").read_text()
+    assert {path.name for path in finished.out.iterdir()} == {
+        ".lock", "answers.parquet", "events.jsonl", "gap-test.png", "gap-test.svg", "report.html", "report.json",
+        "report.md", "run.json", "student", "training.json",
+    }  # fmt: skip
+
+
+def test_a_finished_run_returns_at_once(finished: Finished, tmp_path: Path) -> None:
+    again = begin(tmp_path, finished.dataset, finished.student, finished.out)
+    assert again.wait() == 0
+    assert [event["event"] for event in again.events()] == ["started", "finished"]
+
+
+def test_another_training_does_not_mix_into_a_run(finished: Finished, tmp_path: Path) -> None:
+    other = begin(tmp_path, finished.dataset, finished.student, finished.out, "learning_rate=0.1")
+    assert other.wait() == 2
+    assert other.events()[-1]["reason"] == "other_run"
+    assert "learning_rate was 'auto' and is now 0.1" in other.events()[-1]["detail"]
+
+
+def test_interrupted_and_killed_a_run_ends_as_if_nothing_had_been(finished: Finished, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = begin(tmp_path, finished.dataset, finished.student, out)
+    first.wait_for(lambda event: event["event"] == "step" and event["step"] == 2)
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 3
+    *_, saved, interrupted = first.events()
+    assert (saved["event"], interrupted["event"]) == ("saved", "interrupted")
+
+    second = begin(tmp_path, finished.dataset, finished.student, out)
+    resumed = second.wait_for(lambda event: event["event"] == "training")
+    assert resumed["step"] == saved["step"] >= 2
+    second.wait_for(lambda event: event["event"] == "saved")
+    second.signal(signal.SIGKILL)
+    assert second.wait() == -signal.SIGKILL
+    (out / "checkpoints" / "checkpoint-11").mkdir(exist_ok=True)  # as a kill in the middle of saving leaves one
+
+    third = begin(tmp_path, finished.dataset, finished.student, out)
+    assert third.wait() == 0
+    assert third.events()[-1]["event"] == "finished"
+    assert json.loads((out / "training.json").read_text())["steps"] == STEPS
+    assert are_equal(weights(out), weights(finished.out))
+
+
+def test_a_refusal_is_exit_2_with_one_event(dataset: Build, student: Path, tmp_path: Path) -> None:
+    folder = dataset([make_row(1), make_row(9, reasoning="7 " * 4500)])
+    refused = begin(tmp_path, folder, student, tmp_path / "run")
+    assert refused.wait() == 2
+    failed = refused.events()[-1]
+    assert (failed["event"], failed["reason"]) == ("failed", "would_be_cut")
+    assert "row 9 has 90" in failed["detail"]
+    assert failed["detail"] in refused.stderr.read_text()
+
+
+def quiet(student: Path, dataset: Path, out: Path, **knobs: Any) -> tuple[Path, list[dict[str, Any]]]:
+    """Train in this process; fast, and enough where no process has to die."""
+    events: list[dict[str, Any]] = []
+    out.mkdir()
+    config = Config.model_validate(
+        {"student": str(student), "max_steps": 4, "batch_size": 8, "gradient_accumulation": 1} | knobs
+    )
+    return train(config, open_folder(dataset), out, Supervisor(listener=events.append)), events
+
+
+def test_lora_is_merged_into_plain_weights(dataset: Build, student: Path, tmp_path: Path) -> None:
+    quiet(student, dataset(), tmp_path / "run", lora={"rank": 4}, learning_rate=0.01)
+    trained, base = weights(tmp_path / "run"), weights_of(student)
+    assert trained.keys() == base.keys()
+    assert not are_equal(trained, base)
+
+
+def test_packed_rows_learn_what_single_rows_learn(dataset: Build, student: Path, tmp_path: Path) -> None:
+    folder = dataset([make_row(number) for number in range(8)])
+    _, alone = quiet(student, folder, tmp_path / "alone", max_steps=1)
+    _, packed = quiet(student, folder, tmp_path / "packed", max_steps=1, packing=True)
+    first, second = (next(e["loss"] for e in events if e["event"] == "step") for events in (alone, packed))
+    assert second == pytest.approx(first, abs=1e-3)
+
+
+def test_a_base_in_half_precision_gives_a_student_in_it(dataset: Build, student: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    half = tmp_path / "half"
+    AutoModelForCausalLM.from_pretrained(student, dtype=torch.bfloat16).save_pretrained(half)
+    AutoTokenizer.from_pretrained(student).save_pretrained(half)
+    quiet(half, dataset(), tmp_path / "run")
+    assert {tensor.dtype for tensor in weights(tmp_path / "run").values()} == {torch.bfloat16}
+
+
+def weights_of(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
