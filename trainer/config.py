@@ -83,8 +83,9 @@ class Training(BaseModel):
     """Tokens of a row. None: the longest row of the data, as far as the student's positions go."""
     on_too_long: Literal["refuse", "drop_to_rejected"] = "refuse"
     """A row that does not fit whole stops the run, or is set aside in `rejected.parquet` of the run. None is cut."""
-    order: Literal["shuffled", "as_exported", "short_first"] = "shuffled"
-    """Shuffled by the seed each epoch; the others keep their order in every epoch (a curriculum)."""
+    order: Literal["shuffled", "similar_lengths", "as_exported", "short_first"] = "shuffled"
+    """Shuffled by the seed each epoch, or so that rows of similar length share a batch and little is padded; the last
+    two keep their order in every epoch (a curriculum)."""
     lora: Lora | None = None
     seed: NonNegativeInt = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"

@@ -17,6 +17,13 @@ from trainer.supervisor import Supervisor, is_main_process
 if TYPE_CHECKING:
     from datasets import Dataset
 
+SAMPLING = {
+    "shuffled": "random",
+    "similar_lengths": "group_by_length",
+    "as_exported": "sequential",
+    "short_first": "sequential",
+}
+"""How transformers' Trainer calls the orders."""
 LOG_STEPS_MAX = 10
 """TRL's default; short runs log a hundred times."""
 SAVE_STEPS_MAX = 500
@@ -108,7 +115,7 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
         "lr_scheduler_type": config.schedule,
         "warmup_steps": config.warmup,
         "weight_decay": config.weight_decay,
-        "train_sampling_strategy": "random" if config.order == "shuffled" else "sequential",
+        "train_sampling_strategy": SAMPLING[config.order],
         "seed": config.seed,
         "bf16": precision == "bf16",
         "use_cpu": on_cpu,

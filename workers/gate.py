@@ -44,6 +44,9 @@ class Gate:
         return self._refused_in_row >= REFUSALS_IN_ROW
 
     async def __aenter__(self) -> None:
+        if not self._waiting and self.held < int(self.limit) and not self._is_paused():
+            self.held += 1
+            return
         slot = asyncio.get_running_loop().create_future()
         self._waiting.append(slot)
         self._admit()
@@ -84,6 +87,9 @@ class Gate:
             self._down_times += 1
         return self._look_at - now
 
+    def _is_paused(self) -> bool:
+        return self._paused_until > 0 and asyncio.get_running_loop().time() < self._paused_until
+
     def _leave(self) -> None:
         self.held -= 1
         self._admit()
@@ -91,7 +97,7 @@ class Gate:
             self._room.set()
 
     def _admit(self) -> None:
-        if asyncio.get_running_loop().time() < self._paused_until:
+        if self._is_paused():
             return
         while self._waiting and self.held < int(self.limit):
             slot = self._waiting.popleft()

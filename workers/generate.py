@@ -11,10 +11,10 @@ from service.models import Batch, Job
 from service.store import generation, queue
 from service.store.generation import Ask
 from service.teachers.protocol import Sampling, TeacherBusy, TeacherError
+from service.teachers.retry import ATTEMPTS_MAX, next_attempt
 from workers.database import AsyncDatabase
 from workers.results import Results, failure, store
 from workers.seats import Seat
-from service.teachers.retry import ATTEMPTS_MAX, next_attempt
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, and_, col, func, or_, select
 
 from service.errors import NotFound
@@ -87,7 +88,10 @@ def line_counts(session: Session, batch: Batch, found: dict[str, int]) -> tuple[
 
 @dataclass(slots=True)
 class Line:
-    """A line of a batch file with what became of it: `n` traces when it is answered, else perhaps failures."""
+    """A line of a batch file with what became of it: `n` traces when it is answered, else perhaps failures.
+
+    A trace is a row with those columns that a chat completion is made of.
+    """
 
     prompt_id: int
     custom_id: str
@@ -101,6 +105,11 @@ class Line:
 ANSWERS_AT_ONCE = 256
 """Answers read in one query of a file that is being sent: what sending it costs in memory."""
 
+_ANSWER: tuple[Any, ...] = (
+    *(Trace.prompt_id, Trace.reasoning, Trace.response, Trace.finish_reason, Trace.raw, Trace.created_at),
+    *(Trace.prompt_tokens, Trace.completion_tokens, Trace.reasoning_tokens),
+)
+
 
 def lines(session: Session, batch: Batch, *, after: int) -> list[Line]:
     """Return the batch's next lines after the prompt `after`, in the order in which they stand in the input file."""
@@ -111,15 +120,18 @@ def lines(session: Session, batch: Batch, *, after: int) -> list[Line]:
         .limit(ANSWERS_AT_ONCE)
     )
     found: dict[int, Line] = {}
+    answers = 0
     for prompt_id, key, teacher, n in session.exec(query).all():
         line = Line(prompt_id or 0, key, teacher or batch.teachers[0], n or batch.n)
-        if found and line.n + sum(other.n for other in found.values()) > ANSWERS_AT_ONCE:
+        answers += line.n
+        if found and answers > ANSWERS_AT_ONCE:
             break
         found[line.prompt_id] = line
     ids = list(found)
-    traces = select(Trace).where(col(Trace.prompt_id).in_(ids), col(Trace.parent_id).is_(None))
-    for trace in session.exec(traces.order_by(col(Trace.prompt_id), col(Trace.sample_index))):
-        found[trace.prompt_id].traces.append(trace)
+    # Columns, not objects: making those would cost more than all the rest of sending a line.
+    traces = sa_select(*_ANSWER).where(col(Trace.prompt_id).in_(ids), col(Trace.parent_id).is_(None))
+    for row in session.connection().execute(traces.order_by(col(Trace.prompt_id), col(Trace.sample_index))):
+        found[row.prompt_id].traces.append(row)
     failures = select(Failure.prompt_id, Failure.reason, Failure.detail).where(col(Failure.prompt_id).in_(ids))
     for prompt_id, reason, detail in session.exec(failures.order_by(col(Failure.prompt_id), col(Failure.sample_index))):
         found[prompt_id].failures.append((reason, detail))

@@ -28,11 +28,18 @@ class Demo:
         self.student = folder / "student.json"
         knobs = json.loads((ARITHMETIC / "student.json").read_text())
         self.student.write_text(json.dumps(knobs | {"max_steps": 30, "save_steps": 15}))
-        small = {"DIR": folder, "PORT": free_ports(2), "PROMPTS": 150, "HELDOUT": 30, "OOD": 15, "STUDENT": self.student}
+        small = {
+            "DIR": folder,
+            "PORT": free_ports(2),
+            "PROMPTS": 150,
+            "HELDOUT": 30,
+            "OOD": 15,
+            "STUDENT": self.student,
+        }
         self.environment = os.environ | {f"RETORT_DEMO_{name}": str(value) for name, value in small.items()}
 
     def run(self) -> str:
-        done = subprocess.run([ARITHMETIC / "demo.sh"], env=self.environment, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run([ARITHMETIC / "demo.sh"], env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
@@ -66,7 +73,8 @@ def test_the_export_keeps_its_promises(demo, played):
 
 
 def test_the_export_loads_with_datasets(demo, played):
-    code = f"import datasets; d = datasets.load_dataset({str(demo.folder / 'verified-v1')!r}); print(d['train'][0]['prompt'])"
+    folder = str(demo.folder / "verified-v1")
+    code = f"import datasets; print(datasets.load_dataset({folder!r})['train'][0]['prompt'])"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=demo.environment | cache(demo), check=False
     )

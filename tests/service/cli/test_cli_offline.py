@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from typer.core import TyperCommand
 
 from service.cli import app
 
@@ -83,10 +84,10 @@ def test_help_names_the_exit_codes(retort: Retort) -> None:
     assert "Exit codes: 0 done, 1 the work failed" in retort("--help").stdout
 
 
-def commands() -> dict[str, typer.core.TyperCommand]:
-    found: dict[str, typer.core.TyperCommand] = {}
+def commands() -> dict[str, TyperCommand]:
+    found: dict[str, TyperCommand] = {}
 
-    def collect(name: str, command: typer.core.TyperCommand) -> None:
+    def collect(name: str, command: TyperCommand) -> None:
         children = getattr(command, "commands", None)
         if children is None:
             found[name] = command

@@ -159,6 +159,18 @@ def test_a_worker_that_holds_a_shard_when_it_expires_stores_nothing_more(sdk, te
     assert completions.expire_due(database) == 0
 
 
+def test_a_worker_notices_that_a_batch_expired(sdk, teacher, worker, database):
+    batch = submit(sdk, line("a"))
+    change(database, batch.id, expires_at=time.time() - 1)
+    worker()
+
+    def state() -> str:
+        with database.read() as session:
+            return batches.get(session, batch.id).state
+
+    assert wait_for(lambda: state() == "expired")
+
+
 def test_an_expired_batch_can_be_asked_again_in_a_new_window(sdk, fake, worker, database, server):
     batch = submit(sdk, line("a"), completion_window="2h")
     change(database, batch.id, expires_at=time.time() - 1, in_progress_at=time.time() - 7201)

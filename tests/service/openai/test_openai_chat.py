@@ -17,7 +17,8 @@ from openai import (
 )
 from openai.types.chat import ChatCompletion
 
-from tests.service.openai.conftest import chunk, post, register, strict, wait_for
+from service.app import create_app
+from tests.service.openai.conftest import Served, chunk, post, register, strict, wait_for
 
 ASKED: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "2 + 2 = ?"}]}
 STREAMED: dict[str, Any] = {**ASKED, "model": "stream", "stream": True}
@@ -124,11 +125,8 @@ def test_a_teacher_that_is_not_there_is_told(sdk, teacher):
     assert (told.value.status_code, told.value.code) == (503, "connection_refused")
 
 
-def test_a_teacher_that_is_too_slow_is_told(sdk, fake, server, database, settings):
+def test_a_teacher_that_is_too_slow_is_told(fake, settings):
     settings.request_timeout_s = 0.3
-    from service.app import create_app
-    from tests.service.openai.conftest import Served
-
     other = Served(create_app(settings))
     fake.play(faults=[{"kind": "hang"}])
     answer = post(other.url, "/v1/chat/completions", json=ASKED)

@@ -17,7 +17,8 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="")), base_url=HERE, headers=BROWSER) as running:
+    app = create_app(Settings(data_dir=tmp_path, database_url=""))
+    with TestClient(app, base_url=HERE, headers=BROWSER) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.pages.rendering import HERE
 from service.settings import Settings
-from tests.service.conftest import HERE
+from tests.service.conftest import HERE as LOCAL
 from tests.service.pages.conftest import BROWSER
 from tests.service.pages.library import ASKING, BROKEN, DONE, TRAINED, TRAINING
 from tests.service.pages.reader import Page
@@ -152,7 +152,8 @@ def test_what_has_ended_asks_no_more(site, path):
 
 
 def test_with_a_key_set_pages_need_it_too(tmp_path):
-    with TestClient(create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret")), base_url=HERE) as client:
+    app = create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret"))
+    with TestClient(app, base_url=LOCAL) as client:
         for path in [*FIXED, "/static/retort.css"]:
             assert client.get(path, headers=BROWSER).status_code == 401, path
             assert client.get(path, headers={"Authorization": "Bearer s3cret"}).status_code == 200, path
