@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.errors import Problem
-from service.models import Scope
+from service.scopes import Scope
 from service.settings import Settings
 from service.store import keys
 from service.store.database import Database

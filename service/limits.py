@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import scope_of
 from service.errors import TooLarge, problem_response
-from service.models import Scope as Held
+from service.scopes import Scope as Held
 from service.settings import Settings
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]"}

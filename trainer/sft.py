@@ -19,7 +19,8 @@ class Config(Training):
     """Settings of a supervised fine-tuning."""
 
     packing: bool = False
-    """Put several rows into one without padding between them (TRL's `bfd`): faster on a GPU where lengths differ."""
+    """Put several rows into one without padding between them (TRL's `bfd`): faster where lengths differ and
+    `attn_implementation` is FlashAttention. With any other the batch becomes one long sequence: right, but slow."""
 
 
 def train(config: Config, folder: Folder, out: Path, supervisor: Supervisor) -> Path:

@@ -23,6 +23,7 @@ def main() -> None:
     except ValueError as error:
         parser.error(f"--kinds: {error}; known: {kinds}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every probe
     settings = Settings(data_dir=given.data_dir) if given.data_dir else Settings()
     database = Database(settings.url())
     asyncio.run(Worker(settings, database, wanted).run())

@@ -72,6 +72,9 @@ class Training:
         except Leak as leak:
             await self._database.write(_fail, self._job, "evaluation_in_training", str(leak))
             return
+        except (OSError, ValueError) as error:
+            await self._database.write(_fail, self._job, "not_prepared", f"{type(error).__name__}: {error}")
+            return
         await self._database.write(_start, self._job, self._run, self._settings.lease_s)
         await self._end(await self._follow(command))
 

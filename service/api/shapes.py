@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator
 
 from filters.manifest import FilterCount, Licence
-from service.models import Scope
+from service.scopes import Scope
 from service.urls import normal_base_url
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"

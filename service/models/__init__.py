@@ -5,7 +5,7 @@ from service.models.datasets import Dataset, DatasetVersion, VersionState
 from service.models.events import Event
 from service.models.files import File, Purpose
 from service.models.jobs import Job, JobKind, JobState
-from service.models.keys import ApiKey, Scope
+from service.models.keys import ApiKey
 from service.models.runs import Run, RunState
 from service.models.teachers import Teacher
 from service.models.traces import Review, Trace, VerdictRow
@@ -27,7 +27,6 @@ __all__ = [
     "Review",
     "Run",
     "RunState",
-    "Scope",
     "Teacher",
     "Trace",
     "VerdictRow",

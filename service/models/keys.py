@@ -1,18 +1,9 @@
 """API keys: who may do what."""
 
-from enum import StrEnum
-
 from sqlmodel import Field, SQLModel
 
 from service.models.columns import created, new_id, word
-
-
-class Scope(StrEnum):
-    """What a key allows; each includes the ones before it."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    ADMIN = "admin"
+from service.scopes import Scope
 
 
 class ApiKey(SQLModel, table=True):

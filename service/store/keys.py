@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from sqlmodel import Session, col, select
 
 from service.errors import NotFound
-from service.models import ApiKey, Scope
+from service.models import ApiKey
+from service.scopes import Scope
 
 
 def token_hash(token: str) -> str:

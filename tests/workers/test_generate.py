@@ -40,6 +40,8 @@ PASSING = [
     "hang",
 ]
 """Faults after which the same request may work."""
+POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
+DROP_ALL = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 LASTING = {
     "rate_limited": "rate_limited",
     "server_error": "server_error",
@@ -223,6 +225,25 @@ def test_text_that_no_database_holds_is_stored_all_the_same(database, work, fake
     trace = traces(database, batch)[0]
     assert trace.response == "a\ufffdb"
     assert orjson.loads(zstandard.decompress(trace.raw))["message"]["content"] == "a\x00b"
+
+
+@pytest.mark.parametrize("database", [POSTGRES], indirect=True)
+def test_a_database_that_drops_its_connections_costs_no_answer(database, work, fake):
+    fake.play(latency_ms=20)
+    batch = submit(database, fake.base_url, numbered(150), shard_prompts=50)
+    at = [30, 60, 90]
+
+    def done() -> bool:
+        if at and counts(database, batch)["stored"] >= at[0]:
+            at.pop(0)
+            with database.read() as session:
+                session.connection().exec_driver_sql(DROP_ALL)
+        return state(database, batch) == "completed"
+
+    work(done)
+    assert at == []
+    assert check_accounts(database, batch)["stored"] == 150
+    assert len(fake.calls()) == 150, "what could not be stored at once waited in memory"
 
 
 @pytest.mark.parametrize("shard_prompts", [1, 7])
