@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from service import errors, openai, pages
+from service import errors, pages
 from service.access import by_method
 from service.api import batches, datasets, events, health, keys, licences, recipes, runs, teachers, traces
 from service.limits import Door
@@ -44,6 +44,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     for room in (teachers, keys, batches, traces, recipes, datasets, runs, licences, events, health):
         app.include_router(room.router, dependencies=[Depends(by_method)])
-    openai.install(app)
     pages.install(app)
     return app

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 WANTED = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
 """What is fetched from the hub: no pickle, no Python."""
+UNWANTED = ("*/*", "consolidated*")
+"""Folders, and the second copy of the weights that some repositories carry."""
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -85,7 +87,8 @@ def count_parameters(base: Base) -> int:
     from safetensors import safe_open
 
     total = 0
-    for file in base.path.glob("*.safetensors"):
+    files = [file for file in base.path.glob("*.safetensors") if not file.name.startswith("consolidated")]
+    for file in files:
         with safe_open(file, "np") as weights:
             total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return total
@@ -152,7 +155,9 @@ def _fetch(name: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=list(WANTED), ignore_patterns=list(UNWANTED))
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise TrainerError(
             "student_not_found", f"{name} is no folder here and cannot be fetched from the hub: {error}"

@@ -59,8 +59,9 @@ class Training(BaseModel):
     """Branch, tag or commit on the hub. The commit it meant is written into the report."""
     license: str | None = None
     """SPDX id the student may be given, as the licence check found; None: the card says that it is to be settled."""
-    chat_template: str | None = None
-    """Jinja file in place of the student's own template, for bases that have none or drop reasoning."""
+    chat_template: Annotated[str, Field(pattern=r"\.(jinja|j2)$")] | None = None
+    """Jinja file in place of the student's own template, for bases that have none or drop reasoning. It goes into the
+    student, hence the suffix: no other file of this machine shall."""
     eos_token: str | None = None
     """Token that ends a reply, if the chat template ends it with another than the tokenizer's."""
     completion: Completion = "cot"

@@ -1,7 +1,8 @@
 """Asking base and student the same questions, greedily and sampled, and judging them and the teachers alike."""
 
+import gc
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,8 @@ def evaluate(
     """Return every model's judged answers. All are asked through the student's own tokenizer and chat template."""
     import torch
 
+    gc.collect()  # a trainer that has just ended holds its memory in reference cycles
+    torch.cuda.empty_cache()
     hardware.use_all_cores()
     tokenizer: Any = load_tokenizer(student)
     device = torch.accelerator.current_accelerator() if hardware.has_accelerator() else "cpu"
@@ -110,8 +113,6 @@ def teachers(questions: list[Question], tokenizer: Any) -> list[Result]:
 
 def judge(results: list[Result]) -> list[Result]:
     """Return the results with the verdicts of the verifiers that judged the training data."""
-    from dataclasses import replace
-
     samples = (
         Sample(
             id=place,

@@ -82,6 +82,8 @@ def _same_run(method: str, config: Training, folder: Folder, out: Path) -> None:
         if differing:
             told = ", ".join(f"{key} was {was.get(key)!r} and is now {wanted[key]!r}" for key in differing)
             raise TrainerError("other_run", f"{out} holds another run ({told}): choose another folder, or remove it")
+    elif (out / "student").exists():
+        raise TrainerError("other_run", f"{out} holds a student that is not of a run of ours: choose another folder")
     if is_main_process():
         (out / "run.json").write_text(json.dumps(now, indent=2), encoding="utf-8")
 

@@ -94,7 +94,7 @@ class Export:
         self._digest = hashlib.sha256()
         self._kept = 0
         self._prompts: dict[Split, int] = dict.fromkeys(SPLITS.values(), 0)
-        self._prompt_id = 0
+        self._prompt_id: int | None = None
 
     def add(self, entry: Entry) -> None:
         """Write a row: a kept one to its split, a rejected one to `rejected.parquet` with the verdict."""

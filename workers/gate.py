@@ -3,8 +3,15 @@
 import asyncio
 from collections import deque
 
+from service.teachers.protocol import TeacherBusy
+
+OVERLOAD = frozenset({"rate_limited", "overloaded", "timeout", "gateway_timeout"})
+"""Reasons that fewer requests at once would mend."""
+SHARE_MAX, SMOOTHING = 0.2, 0.05
+"""Share of such replies, over the last twenty or so, that is too many. Below it they are cheaper to ask again than to
+prevent: a gateway that refuses one request in twenty at random would else be asked at a third of its speed."""
 CUT, CUT_EVERY_S = 0.7, 1.0
-"""A busy teacher's limit shrinks to this part, once a second at most: the refusals of one moment are one sign."""
+"""An overloaded teacher's limit shrinks to this part, once a second at most: refusals of one moment are one sign."""
 REFUSALS_IN_ROW = 16
 """So many without an answer between them, and the teacher is refusing everybody rather than one prompt."""
 PAUSE_MAX_S = 60.0
@@ -26,6 +33,7 @@ class Gate:
         self._room = room
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._cut_at = self._paused_until = self._look_at = float("-inf")
+        self._share = 0.0
         self._refused_in_row = self._down_times = 0
 
     @property
@@ -63,19 +71,22 @@ class Gate:
     def answered(self) -> bool:
         """Note a good answer; return whether the teacher had been down until now."""
         self.limit = min(float(self.ceiling), self.limit + 1 / self.limit)
+        self._share -= SMOOTHING * self._share
         self._refused_in_row = 0
         was_down, self._down_times = self.is_down, 0
         return was_down
 
-    def busy(self, retry_after_s: float | None) -> None:
+    def busy(self, error: TeacherBusy) -> None:
         """Note that the teacher could not answer: fewer at once, and none for a while when it refuses everything."""
         now = asyncio.get_running_loop().time()
-        if now - self._cut_at >= CUT_EVERY_S:
-            self._cut_at = now
-            self.limit = max(1.0, self.limit * CUT)
+        if error.reason in OVERLOAD:
+            self._share += SMOOTHING * (1 - self._share)
+            if self._share > SHARE_MAX and now - self._cut_at >= CUT_EVERY_S:
+                self._cut_at = now
+                self.limit = max(1.0, self.limit * CUT)
         self._refused_in_row += 1
-        if self.refuses_all and retry_after_s:
-            pause_s = min(retry_after_s, PAUSE_MAX_S)
+        if self.refuses_all and error.retry_after_s:
+            pause_s = min(error.retry_after_s, PAUSE_MAX_S)
             self._paused_until = now + pause_s
             asyncio.get_running_loop().call_later(pause_s, self._admit)
 

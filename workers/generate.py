@@ -128,9 +128,9 @@ class Shard:
         gate, task = self.seat.gate, asyncio.current_task()
         self._flying.add(task)
         try:
-            completions = await self.seat.client.complete(ask.messages, self._sampling(wanted), len(wanted))
+            completions = await self.seat.client.complete(ask.messages, self._sampling(ask, wanted), len(wanted))
         except TeacherBusy as busy:
-            gate.busy(busy.retry_after_s)
+            gate.busy(busy)
             if busy.reason in NOBODY_THERE or (busy.away and gate.refuses_all):
                 self._down = busy
                 self.halt()
@@ -155,9 +155,9 @@ class Shard:
             return None
         return next_attempt(min(attempts, ATTEMPTS_MAX - 1), trouble, CHANCE)
 
-    def _sampling(self, wanted: Sequence[int]) -> Sampling:
-        """Return the batch's sampling; a seed moves on with the sample, or one answer would repeat another."""
-        params = self.batch.sampling
+    def _sampling(self, ask: Ask, wanted: Sequence[int]) -> Sampling:
+        """Return the batch's sampling under the prompt's own; a seed moves on with the sample, or answers would repeat."""
+        params = self.batch.sampling | ask.body
         if wanted[0] and isinstance(params.get("seed"), int):
             params = params | {"seed": params["seed"] + wanted[0]}
         return Sampling(params)

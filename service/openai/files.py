@@ -43,7 +43,7 @@ FORM = {
 @router.post("", response_model=FileObject, openapi_extra=FORM)
 async def create(request: Request, database: DatabaseDep, settings: SettingsDep) -> FileObject:
     """Upload a file of JSON lines. Those of a batch are checked here, and refused with their numbers."""
-    with spool_file(settings) as path:
+    with uploads.room_needed(), spool_file(settings) as path:
         form = Upload(request.headers.get("content-type", ""), path)
         await form.read(request.stream())
         purpose = _purpose(form.fields)

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,12 +50,21 @@ def keep(database: Database, settings: Settings, spooled: Path, *, purpose: Purp
         _place(spooled, path)
         with database.write() as session:
             session.add(file)
-    except BaseException as error:
+    except BaseException:
         remove(path)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise NoSpace("the disk of the data folder is full; nothing of the file was kept") from error
         raise
     return file
+
+
+@contextmanager
+def room_needed() -> Iterator[None]:
+    """Turn the system's error for a full disk into the one that a caller is told."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise NoSpace("the disk of the data folder is full; nothing of the file was kept") from error
 
 
 def remove(path: Path) -> None:

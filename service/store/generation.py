@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select, union_all, update
+from sqlalchemy import func, select, union_all, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col
@@ -26,6 +26,8 @@ class Ask:
     prompt_id: int
     messages: list[dict[str, Any]]
     sample_indexes: list[int]
+    body: dict[str, Any] = field(default_factory=dict)
+    """The prompt's own sampling, which goes before the batch's."""
 
 
 def assignment(session: Session, job: Job) -> tuple[Batch, Teacher | None]:
@@ -48,16 +50,17 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
     for row in session.connection().execute(done):
         answered.setdefault(row.prompt_id, set()).add(row.sample_index)
     prompts = (
-        select(Prompt.id, Prompt.messages)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        select(Prompt.id, Prompt.messages, Prompt.n, Prompt.body)  # pyright: ignore[reportCallIssue, reportArgumentType]
         # An expression, not the bare column: SQLite would rather read the whole batch by its index than a span of ids.
         .where(col(Prompt.id).between(*span), col(Prompt.batch_id).concat("") == batch.id)
+        .where(func.coalesce(Prompt.teacher, job.teacher) == job.teacher)
         .order_by(col(Prompt.id))
     )
     asks = []
     for row in session.connection().execute(prompts):
-        left = [index for index in range(batch.n) if index not in answered.get(row.id, ())]
+        left = [index for index in range(row.n or batch.n) if index not in answered.get(row.id, ())]
         if left:
-            asks.append(Ask(row.id, row.messages, left))
+            asks.append(Ask(row.id, row.messages, left, row.body or {}))
     return asks
 
 

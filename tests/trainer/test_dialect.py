@@ -18,7 +18,9 @@ THINKING_PROMPT = TEMPLATE.replace(
 HARMONY = """\
 {%- for message in messages %}
 {%- if message.role == 'assistant' %}
-{%- if message.thinking %}{{- '<|start|>assistant<|channel|>analysis<|message|>' + message.thinking + '<|end|>' }}{% endif %}
+{%- if message.thinking %}
+{{- '<|start|>assistant<|channel|>analysis<|message|>' + message.thinking + '<|end|>' }}
+{%- endif %}
 {{- '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|return|>' }}
 {%- else %}{{- '<|start|>' + message.role + '<|message|>' + message.content + '<|end|>' }}{%- endif %}
 {%- endfor %}

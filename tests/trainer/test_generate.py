@@ -16,7 +16,7 @@ PROMPTS = [make_row(number)["prompt"] for number in range(6)] + [[{"role": "user
 class Student:
     def __init__(self, folder: Path) -> None:
         self.tokenizer: Any = load_tokenizer(folder)
-        self.model = load_model(folder, "float32", "cpu")
+        self.model: Any = load_model(folder, "float32", "cpu")
         self.dialect = find_dialect(self.tokenizer, "cot")
         self.stops = stop_tokens(folder, self.tokenizer)
 

@@ -50,8 +50,9 @@ def report() -> Report:
     made = results(*[(False, number % 3 > 0, number % 5 > 0) for number in range(30)])
     asked = list({made_.question.id: made_.question for made_ in made}.values())
     trained = Trained(
-        parameters=1000, learning_rate=0.002, precision="fp32", attn_implementation="eager", device="cpu", tokens_max=70,
-        reply_tokens_max=30, rows=64, rows_dropped=2, steps=12, epochs=1.5, tokens=4000, loss=1.25, eval_loss=None,
+        parameters=1000, learning_rate=0.002, precision="fp32", attn_implementation="eager", device="cpu",
+        tokens_max=70, reply_tokens_max=30, rows=64, rows_dropped=2, steps=12, epochs=1.5, tokens=4000,
+        loss=1.25, eval_loss=None,
         train_s=3.5, resumed_from_step=None, base_commit=None, base_license="mit", reasoning_key="reasoning_content",
         template_kwargs={"enable_thinking": True},
     )  # fmt: skip

@@ -1,11 +1,14 @@
 """Trainings for real: TRL, a tiny student of random weights, processes that are killed."""
 
+import fcntl
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -127,6 +130,39 @@ def test_another_training_does_not_mix_into_a_run(finished: Finished, tmp_path: 
     assert "learning_rate was 'auto' and is now 0.1" in other.events()[-1]["detail"]
 
 
+def test_a_finished_run_can_be_measured_on_other_prompts(finished: Finished, tmp_path: Path) -> None:
+    out = shutil.copytree(finished.out, tmp_path / "run")
+    rows = [
+        {"set": name, "id": number, "prompt": make_row(number)["prompt"], "reference": make_row(number)["reference"]}
+        | {"verifier": "math", "category": "add", "teacher": "big", "responses": [], "reasonings": [], "truncated": []}
+        for name, number in (("held-out", 3001), ("held-out", 3003), ("ood", 3005))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "evaluation.parquet")
+    command = ["evaluate", out, "--dataset", finished.dataset, "--evaluation", tmp_path / "evaluation.parquet"]
+    again = start(tmp_path, *command, "--set", "tokens_max=4", "--set", "base=false")
+    assert again.wait() == 0, again.stderr.read_text()
+    report = Report.model_validate_json((out / "report.json").read_bytes())
+    assert {name: found.prompts for name, found in report.sets.items()} == {"held-out": 2, "ood": 1}
+    assert set(report.sets["ood"].overall) == {"student"}
+    assert report.tokens_max == 4
+    assert (out / "gap-held-out.png").exists()
+
+    (out / "report.md").unlink()
+    pages = start(tmp_path, "report", out)
+    assert pages.wait() == 0
+    assert "## held-out" in (out / "report.md").read_text()
+
+
+def test_a_crash_is_exit_1_and_told(finished: Finished, tmp_path: Path) -> None:
+    out = shutil.copytree(finished.out, tmp_path / "run")
+    (out / "training.json").write_text("{")
+    (out / "report.json").unlink()
+    crashed = begin(tmp_path, finished.dataset, finished.student, out)
+    assert crashed.wait() == 1
+    assert crashed.events()[-1]["reason"] == "crashed"
+    assert "Traceback" in crashed.stderr.read_text()
+
+
 def test_interrupted_and_killed_a_run_ends_as_if_nothing_had_been(finished: Finished, tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = begin(tmp_path, finished.dataset, finished.student, out)
@@ -145,8 +181,9 @@ def test_interrupted_and_killed_a_run_ends_as_if_nothing_had_been(finished: Fini
     (out / "checkpoints" / "checkpoint-11").mkdir(exist_ok=True)  # as a kill in the middle of saving leaves one
 
     third = begin(tmp_path, finished.dataset, finished.student, out)
-    assert third.wait() == 0
-    assert third.events()[-1]["event"] == "finished"
+    third.wait_for(lambda event: event["event"] == "evaluating")
+    third.signal(signal.SIGTERM)  # evaluation keeps nothing: it ends at once and is begun again
+    assert third.wait() == 3
     assert json.loads((out / "training.json").read_text())["steps"] == STEPS
     assert are_equal(weights(out), weights(finished.out))
 
@@ -201,3 +238,25 @@ def weights_of(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return load_file(folder / "model.safetensors")
+
+
+def test_a_training_that_was_done_but_not_saved_is_saved(dataset: Build, student: Path, tmp_path: Path) -> None:
+    folder = dataset()
+    quiet(student, folder, tmp_path / "run", keep_checkpoints=True, save_steps=2)
+    done = weights(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "student")
+    config = Config(
+        student=str(student), max_steps=4, batch_size=8, gradient_accumulation=1, keep_checkpoints=True, save_steps=2
+    )
+    train(config, open_folder(folder), tmp_path / "run", Supervisor())
+    assert are_equal(weights(tmp_path / "run"), done)
+
+
+def test_a_folder_in_use_is_left_alone(dataset: Build, student: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = begin(tmp_path, dataset(), student, tmp_path / "run")
+        assert second.wait() == 2
+    assert second.events()[-1]["reason"] == "out_in_use"
+    assert not (tmp_path / "run" / "run.json").exists()

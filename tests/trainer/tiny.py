@@ -150,7 +150,7 @@ def write_student(
             show_progress=False,
         ),
     )
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    fast: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     fast.add_tokens(["<think>", "</think>"])
     fast.chat_template = template or TEMPLATE.replace("KEY", key)
     torch.manual_seed(7)

@@ -3,12 +3,17 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
 from service.models import Batch, Failure, Job, Trace
 from service.store import batches, teachers
 from service.store.database import Database
+
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+ON_POSTGRES = pytest.mark.parametrize("database", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+"""For tests of what has nothing to do with the database: once is enough."""
 
 
 def submit(

@@ -15,6 +15,7 @@ from filters.length import Length
 from filters.manifest import Manifest
 from service.models import JobKind, JobState, Trace, VersionState
 from service.store import curation, queue
+from tests.workers.help import ON_SQLITE
 from tests.workers.made import (
     add_batch,
     job_of,
@@ -83,6 +84,7 @@ def test_the_same_order_gives_the_same_bytes(database, curate, settings):
     assert [text.replace("twice", "once") for text in texts[2:]] == texts[:2]
 
 
+@ON_SQLITE
 def test_the_manifest_describes_the_folder(database, curate, settings):
     batch = add_batch(database, questions(30))
     found = version(database, curate("sums", [batch], [LENGTH]))
@@ -149,6 +151,7 @@ def test_a_persons_word_is_the_last(database, curate, settings):
     assert exported[fourth]["response"] == exported[fourth]["completion"][0]["content"] == "A better answer."
 
 
+@ON_SQLITE
 def test_a_filter_that_breaks_fails_the_version_and_names_the_trace(database, curate, settings, monkeypatch):
     batch = add_batch(database, questions(20), n=1)
     hit = trace_ids(database, batch)[13]
@@ -169,6 +172,7 @@ def test_a_filter_that_breaks_fails_the_version_and_names_the_trace(database, cu
     assert version(database, curate("sums", [batch], [LENGTH])).kept == 20
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("licence", "use", "overrides", "decision"),
     [
@@ -212,12 +216,14 @@ def test_an_unfinished_curation_is_begun_anew(database, curate, settings, monkey
     assert not partial.exists()
 
 
+@ON_SQLITE
 def test_a_version_without_any_trace_is_sealed_empty(database, curate, settings):
     batch = add_batch(database, questions(2), n=0)
     found = version(database, curate("none", [batch], [LENGTH]))
     assert (found.state, found.input, found.kept, found.splits) == (VersionState.SEALED, 0, 0, {})
 
 
+@ON_SQLITE
 def test_a_worker_that_stops_puts_the_curation_back(database, settings, work, monkeypatch):
     batch = add_batch(database, questions(200), n=1)
     monkeypatch.setattr(curating, "LEDGER_ROWS", 2)

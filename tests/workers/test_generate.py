@@ -11,6 +11,8 @@ from service.models import JobState
 from service.store import batches, queue
 from tests.workers.conftest import Fake
 from tests.workers.help import (
+    ON_POSTGRES,
+    ON_SQLITE,
     check_accounts,
     counts,
     events,
@@ -40,8 +42,6 @@ PASSING = [
     "hang",
 ]
 """Faults after which the same request may work."""
-POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
-DROP_ALL = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 LASTING = {
     "rate_limited": "rate_limited",
     "server_error": "server_error",
@@ -83,6 +83,7 @@ def test_the_end_of_a_batch_is_told_once_however_many_workers_end_it(database, w
     assert len(fake.calls()) == 60
 
 
+@ON_SQLITE
 def test_a_passing_fault_costs_an_attempt_and_no_answer(database, work, fake):
     fake.play(faults=[{"kind": kind, "match": f"<{kind}>", "tries": 1} for kind in PASSING])
     batch = submit(database, fake.base_url, [f"<{kind}> {number}" for kind in PASSING for number in (1, 2)], n=2)
@@ -91,6 +92,7 @@ def test_a_passing_fault_costs_an_attempt_and_no_answer(database, work, fake):
     assert failures(database, batch) == []
 
 
+@ON_SQLITE
 def test_a_lasting_fault_ends_with_its_own_reason(database, work, fake):
     fake.play(faults=[{"kind": kind, "match": f"<{kind}>"} for kind in LASTING])
     batch = submit(database, fake.base_url, [*(f"<{kind}>" for kind in LASTING), "no fault"])
@@ -105,6 +107,7 @@ def test_a_lasting_fault_ends_with_its_own_reason(database, work, fake):
     assert all(failure.detail for failure in failures(database, batch))
 
 
+@ON_SQLITE
 def test_answers_too_few_are_asked_for_again_and_then_fail(database, work, fake):
     fake.play(faults=[{"kind": "fewer_choices", "match": "always"}, {"kind": "more_choices", "match": "more"}])
     batch = submit(database, fake.base_url, ["always", "more"], n=4)
@@ -115,6 +118,7 @@ def test_answers_too_few_are_asked_for_again_and_then_fail(database, work, fake)
     assert sorted(by_prompt.values())[-1] == 4, "more answers than asked for are left out"
 
 
+@ON_SQLITE
 def test_a_wait_that_the_teacher_asks_for_is_kept_and_holds_no_slot(database, work, fake):
     fake.play(faults=[{"kind": "rate_limited", "match": "later", "tries": 1, "retry_after_s": 1.5}])
     batch = submit(database, fake.base_url, ["later", *numbered(30)], max_concurrency=1)
@@ -211,6 +215,7 @@ def test_failed_answers_are_asked_for_again_after_a_retry(database, work, fake):
     assert len(fake.calls()) == failed
 
 
+@ON_SQLITE
 def test_a_seed_moves_on_with_the_sample(database, work, fake):
     fake.play(faults=[{"kind": "fewer_choices", "tries": 1}])
     batch = submit(database, fake.base_url, ["once"], n=4, sampling={"seed": 7})
@@ -227,7 +232,7 @@ def test_text_that_no_database_holds_is_stored_all_the_same(database, work, fake
     assert orjson.loads(zstandard.decompress(trace.raw))["message"]["content"] == "a\x00b"
 
 
-@pytest.mark.parametrize("database", [POSTGRES], indirect=True)
+@ON_POSTGRES
 def test_a_database_that_drops_its_connections_costs_no_answer(database, work, fake):
     fake.play(latency_ms=20)
     batch = submit(database, fake.base_url, numbered(150), shard_prompts=50)
@@ -237,7 +242,10 @@ def test_a_database_that_drops_its_connections_costs_no_answer(database, work, f
         if at and counts(database, batch)["stored"] >= at[0]:
             at.pop(0)
             with database.read() as session:
-                session.connection().exec_driver_sql(DROP_ALL)
+                session.connection().exec_driver_sql(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and pid <> pg_backend_pid()"
+                )
         return state(database, batch) == "completed"
 
     work(done)

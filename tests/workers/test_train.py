@@ -14,6 +14,7 @@ from sqlmodel import select
 from service.models import Event, Job, JobKind, JobState, Run, RunState
 from service.store import runs
 from service.store.database import Database
+from tests.workers.help import ON_SQLITE
 from tests.workers.made import add_batch, order, questions, version
 from tests.workers.test_worker_process import until
 
@@ -143,6 +144,7 @@ def test_a_run_ends_with_its_report_and_its_events(database, train, settings):
     assert job(database, run.id).state == JobState.DONE
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("config", "reason", "detail"),
     [
@@ -173,6 +175,7 @@ def test_the_evaluation_holds_all_prompts_and_all_answers(database, train, setti
     assert "--evaluation" in run.report["arguments"]
 
 
+@ON_SQLITE
 def test_a_run_that_would_be_measured_on_its_training_is_refused(database, train, sums, settings):
     leaked = questions(2)
     leaked[1]["messages"] = [{"role": "user", "content": "  QUESTION 1: how much\nis 13?"}]
@@ -183,6 +186,7 @@ def test_a_run_that_would_be_measured_on_its_training_is_refused(database, train
     assert pids(settings.data_dir / "runs" / run.id) == []
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("deaf", [False, True])
 def test_cancelling_a_run_ends_its_trainer(database, work, stand_in, sums, settings, deaf, monkeypatch):
     monkeypatch.setattr("workers.train.GRACE_S", 0.5)
@@ -202,6 +206,7 @@ def test_cancelling_a_run_ends_its_trainer(database, work, stand_in, sums, setti
     assert job(database, run_id).state == JobState.CANCELLED
 
 
+@ON_SQLITE
 def test_a_run_whose_worker_stops_goes_on_where_it_was(database, work, stand_in, sums, settings):
     run_id = order_run(database, steps=30, step_s=0.1)
     work(lambda: (get(database, run_id).progress or {}).get("step", 0) >= 5, kinds={JobKind.TRAIN})
@@ -212,6 +217,7 @@ def test_a_run_whose_worker_stops_goes_on_where_it_was(database, work, stand_in,
     assert resumed[1] >= 5
 
 
+@ON_SQLITE
 def test_a_killed_worker_takes_its_trainer_along_and_the_next_one_goes_on(database, work, stand_in, sums, settings):
     run_id = order_run(database, steps=25, step_s=0.1)
     folder = settings.data_dir / "runs" / run_id
@@ -227,6 +233,7 @@ def test_a_killed_worker_takes_its_trainer_along_and_the_next_one_goes_on(databa
     assert job(database, run_id).attempts == 2
 
 
+@ON_SQLITE
 def test_a_run_that_was_cancelled_before_it_began_is_left_alone(database, work, stand_in, sums):
     run_id = order_run(database)
     with database.write() as session:

@@ -13,7 +13,7 @@ from sqlmodel import select
 
 from service.models import Job, JobState
 from service.store.database import Database
-from tests.workers.help import check_accounts, counts, jobs, numbered, state, submit
+from tests.workers.help import ON_SQLITE, check_accounts, counts, jobs, numbered, state, submit
 
 IN_FLIGHT = 8
 LEASE_S = 1.5
@@ -106,6 +106,7 @@ def test_a_frozen_worker_wakes_up_and_writes_nothing(database, start, fake, impa
     assert sum(call["choices"] for call in fake.calls()) - 200 <= IN_FLIGHT + 32
 
 
+@ON_SQLITE
 def test_a_stopped_worker_waits_for_answers_on_their_way_and_wastes_none(database, start, fake):
     fake.play(latency_ms=700)
     batch = submit(database, fake.base_url, numbered(100), max_concurrency=IN_FLIGHT)
@@ -117,6 +118,7 @@ def test_a_stopped_worker_waits_for_answers_on_their_way_and_wastes_none(databas
     assert [(job.state, job.reason, job.worker) for job in jobs(database, batch)] == [(JobState.QUEUED, "", "")] * 2
 
 
+@ON_SQLITE
 def test_a_stopped_worker_does_not_wait_longer_than_it_may(database, start, fake):
     fake.play(latency_ms=60_000)
     batch = submit(database, fake.base_url, numbered(20), max_concurrency=IN_FLIGHT)

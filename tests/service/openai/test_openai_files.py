@@ -1,5 +1,8 @@
 """`/v1/files` through the SDK."""
 
+import errno
+import os
+
 import orjson
 import pytest
 from openai import APIStatusError, BadRequestError, ConflictError, NotFoundError
@@ -142,6 +145,18 @@ def test_a_file_over_the_size_limit_is_refused_and_not_kept(sdk, teacher, settin
         upload(sdk, line("a", "x" * 20_000))
     assert (refused.value.status_code, refused.value.code) == (413, "request_too_large")
     assert kept(settings) == []
+
+
+def test_a_full_disk_is_told_and_nothing_is_kept(sdk, teacher, settings, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(APIStatusError, match="disk of the data folder is full") as refused:
+            upload(sdk, line("a"))
+    assert refused.value.status_code == 507
+    assert (list(sdk.files.list()), kept(settings)) == ([], [])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n"])
