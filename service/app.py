@@ -6,10 +6,11 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from service import errors, pages
+from service import errors, openai, pages
 from service.access import by_method
 from service.api import batches, datasets, events, health, keys, licences, recipes, runs, teachers, traces
 from service.limits import Door
+from service.openai import upstream
 from service.settings import Settings
 from service.store.batches import discard_unacknowledged
 from service.store.database import Database
@@ -25,12 +26,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     database = Database(settings.url())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database.create()
         with database.write() as session:
             # Beside other API processes a young one may still be on its way in; the embedded database has no others.
             discard_unacknowledged(session, older_than_s=0.0 if database.embedded else INGEST_MAX_S)
-        yield
+        async with upstream.client(settings) as app.state.upstream:
+            yield
         database.close()
 
     app = FastAPI(
@@ -44,5 +46,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     for room in (teachers, keys, batches, traces, recipes, datasets, runs, licences, events, health):
         app.include_router(room.router, dependencies=[Depends(by_method)])
+    openai.install(app)
     pages.install(app)
     return app

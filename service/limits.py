@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import scope_of
 from service.errors import TooLarge, problem_response
+from service.openai.errors import error_response, speaks_openai
 from service.scopes import Scope as Held
 from service.settings import Settings
 
@@ -28,7 +29,10 @@ class Door:
         request = Request(scope)
         refusal = await self._refusal(request)
         if refusal is not None:
-            await problem_response(*refusal)(scope, receive, send)
+            status, title, detail = refusal
+            openai = speaks_openai(request.url.path)
+            refused = error_response(status, detail) if openai else problem_response(status, title, detail)
+            await refused(scope, receive, send)
             return
         most = self.settings.upload_bytes_max if _is_upload(request) else self.settings.body_bytes_max
         await self.app(scope, _counted(receive, most), send)

@@ -156,7 +156,7 @@ class Shard:
         return next_attempt(min(attempts, ATTEMPTS_MAX - 1), trouble, CHANCE)
 
     def _sampling(self, ask: Ask, wanted: Sequence[int]) -> Sampling:
-        """Return the batch's sampling under the prompt's own; a seed moves on with the sample, or answers would repeat."""
+        """Return the batch's sampling under the prompt's own; a seed moves on with the sample, lest answers repeat."""
         params = self.batch.sampling | ask.body
         if wanted[0] and isinstance(params.get("seed"), int):
             params = params | {"seed": params["seed"] + wanted[0]}

@@ -12,8 +12,9 @@ from contextlib import suppress
 
 from service.models import Job, JobKind
 from service.settings import Settings
-from service.store import queue
+from service.store import completions, queue
 from service.store.database import Database
+from service.store.generation import DatabaseAway
 from service.store.queue import LeaseLost
 from workers.database import AsyncDatabase
 from workers.shards import IDLE_MAX_S, IDLE_MIN_S, Shards
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_PART = 0.8
 """Of `drain_s`, for answers on their way; the rest is for storing them and putting jobs back."""
+EXPIRY_EVERY_S = 15.0
+"""Between two looks for batches whose completion window is over; the API looks too, whenever one is shown."""
 TROUBLE_S = 30.0
 """Pause before a job is tried again that a worker stumbled over."""
 
@@ -62,6 +65,7 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             if JobKind.GENERATE in self._kinds:
                 group.create_task(self._shards.work())
+                group.create_task(self._expire())
             for kind in ONE_AT_A_TIME:
                 if kind in self._kinds:
                     group.create_task(self._one_by_one(kind, work_of(kind)))
@@ -78,6 +82,13 @@ class Worker:
         self._shards.halt()
         asyncio.get_running_loop().call_later(DRAIN_PART * self._settings.drain_s, self._shards.abort)
         self._watchdog.start()
+
+    async def _expire(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(*DatabaseAway):
+                await asyncio.to_thread(completions.expire_due, self._database.database)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), EXPIRY_EVERY_S)
 
     async def _one_by_one(self, kind: JobKind, work: Work) -> None:
         idle_s = IDLE_MIN_S

@@ -99,7 +99,9 @@ def insert_new(session: Session, table: Any, rows: Sequence[dict[str, Any]]) -> 
     target: Table = table.__table__
     dialect = session.get_bind().dialect.name
     insert = postgresql.insert(target) if dialect == "postgresql" else sqlite.insert(target)
-    return int(session.connection().execute(insert.on_conflict_do_nothing(), list(rows)).rowcount)
+    # Without the option, psycopg's count over many rows is thrown away.
+    statement = insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return int(session.connection().execute(statement, list(rows)).rowcount)
 
 
 def _prepare_sqlite(engine: Engine) -> None:
