@@ -4,7 +4,7 @@ FLAVOUR ?= $(shell if [ "$$(uname)" = Darwin ]; then echo mac; elif command -v n
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo test check bench lock openapi clean
+.PHONY: install demo test check lock openapi clean
 
 install: .venv/installed  ## put everything into .venv (about four minutes the first time)
 
@@ -26,9 +26,6 @@ check: install  ## format, lint, types, who imports whom, OpenAPI file up to dat
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.openapi --check docs/openapi.json
-
-bench: install  ## measured figures, each as a ratio to the plain alternative
-	$(BIN)/python -m bench
 
 openapi: install  ## write the OpenAPI file anew
 	$(BIN)/python -m service.openapi docs/openapi.json
