@@ -3,11 +3,14 @@
 import os
 import pwd
 import shutil
-import socket
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.processes import free_ports, kill_tree
 
 
 class PostgresMissing(Exception):
@@ -24,27 +27,79 @@ def _binaries() -> Path:
     raise PostgresMissing("no Postgres server here; install the package 'postgresql' or set RETORT_TEST_POSTGRES_URL")
 
 
+class PostgresServer:
+    """A server on a free port of 127.0.0.1, its data under `folder`. Raises PostgresMissing."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._binaries, self._data, self._user = _binaries(), folder / "data", _plain_user()
+        self._port = free_ports(1)
+        settings = ("listen_addresses=127.0.0.1", "max_connections=200", *options)
+        # A postmaster that we started ourselves leaves no zombie behind, whose number would pass for a running server.
+        self._command = [self._binaries / "postgres", "-D", self._data, "-p", str(self._port), "-k", self._data]
+        self._command += [word for setting in settings for word in ("-c", setting)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._data.mkdir()
+        if self._user:
+            _open_to(self._user, self._data)
+        make = [self._binaries / "initdb", "-D", self._data, "-U", "retort", "--auth=trust", "-E", "UTF8"]
+        subprocess.run([*make, "--locale=C"], check=True, capture_output=True, user=self._user, cwd=self._data)
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL of its maintenance database."""
+        return f"postgresql+psycopg://retort@127.0.0.1:{self._port}/postgres"
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there, taking connections or not."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it, or start it again, and return at once; `wait` for it."""
+        with (self._data / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self._data,
+                start_new_session=True,  # a Ctrl-C is not for it
+            )
+
+    def wait(self, within_s: float = 60) -> None:
+        """Return when it takes connections."""
+        ask = [self._binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        end = time.monotonic() + within_s
+        while subprocess.run(ask, check=False).returncode:
+            if not self.runs or time.monotonic() > end:
+                raise RuntimeError(f"Postgres does not start:\n{(self._data / 'server.log').read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def crash(self) -> None:
+        """`kill -9` all of it, as a machine short of memory would."""
+        if self._process is not None:
+            kill_tree(self._process.pid)
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End it without asking whether anybody minds."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+
+
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[str]:
-    """Run a server on a free port of 127.0.0.1, its data under `folder`; yield its URL. Raises PostgresMissing."""
-    binaries, data = _binaries(), folder / "data"
-    user = _plain_user()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data.mkdir()
-    if user:
-        _open_to(user, data)
+    """Run a server, its data under `folder`; yield its URL. Raises PostgresMissing."""
     # fsync off: no power is cut in a test, and processes are killed, not machines.
-    start = f"-p {port} -k {data} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
-    run = {"check": True, "capture_output": True, "user": user, "cwd": data}
-    subprocess.run([binaries / "initdb", "-D", data, "-U", "retort", "--auth=trust", "-E", "UTF8", "--locale=C"], **run)
-    log = data / "server.log"
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-l", log, "-o", start, "-w", "start"], **run)
+    server = PostgresServer(folder, "fsync=off")
+    server.start()
     try:
-        yield f"postgresql+psycopg://retort@127.0.0.1:{port}/postgres"
+        server.wait()
+        yield server.url
     finally:
-        subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], **run)
+        server.stop()
 
 
 def _plain_user() -> str | None:

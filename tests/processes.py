@@ -1,6 +1,11 @@
-"""Helpers for tests that start processes."""
+"""Helpers for tests and benches that start processes."""
 
+import os
+import signal
 import socket
+import time
+from contextlib import suppress
+from pathlib import Path
 
 
 def free_ports(count: int) -> int:
@@ -20,3 +25,35 @@ def _free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def kill_tree(pid: int) -> None:
+    """`kill -9` a process and all that it started; return when none of them runs any more. Linux only (`/proc`).
+
+    The first is stopped before, so that it starts no other child while those that it has are found. It stays a zombie
+    until whoever started it waits for it.
+    """
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    doomed = [pid, *_descendants(pid)]
+    for each in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+    while any(map(_runs, doomed)):
+        time.sleep(0.01)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+    return [found for child in children for found in (child, *_descendants(child))]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
