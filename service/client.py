@@ -305,7 +305,7 @@ class Client:
         return self._get(Object, f"/api/runs/{_segment(run_id)}/report")
 
     def run_file(self, run_id: str, name: str, target: BinaryIO) -> None:
-        """Write a file of a run to `target`: `report.md`, `chart.svg`, `chart.png`, `log.txt`, `events.jsonl`, …"""
+        """Write a file of a run to `target`: `report.md`, `gap-SET.svg`, `gap-SET.png`, `log.txt`, `events.jsonl`, …"""
         self._download(f"/api/runs/{_segment(run_id)}/files/{_segment(name)}", target)
 
     def cancel_run(self, run_id: str) -> RunOut:

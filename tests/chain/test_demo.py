@@ -98,7 +98,7 @@ def test_a_run_leaves_a_student_with_card_report_and_chart(demo, played):
     assert {"model.safetensors", "tokenizer.json", "README.md"} <= {path.name for path in student.iterdir()}
     report = json.loads((student.parent / "report.json").read_text())
     assert report
-    assert (student.parent / "chart.svg").stat().st_size > 1000
+    assert (student.parent / "gap-held-out.svg").stat().st_size > 1000
 
 
 def test_played_again_it_goes_on_where_it_stopped(demo, played):

@@ -83,7 +83,7 @@ def fill(database: Database, data_dir: Path) -> None:
     (folder / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n\n# arithmetic, version 1\n\n{HOSTILE[3]}\n")
     run = data_dir / "runs" / TRAINED
     run.mkdir(parents=True)
-    (run / "chart.svg").write_text(CHART)
+    (run / "gap-held-out.svg").write_text(CHART)
     (run / "report.md").write_text("# Report\n")
 
 
