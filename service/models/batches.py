@@ -47,6 +47,10 @@ class Batch(SQLModel, table=True):
     """How long it was given, as its submitter said: `24h`."""
     expires_at: float | None = None
     """When what is still pending ends as failed with the reason `batch_expired`; None means never."""
+    holder: str = ""
+    """The request that stores its prompts while it is validating, and the fence of what that writes."""
+    held_until: float = 0.0
+    """By the database's clock: a request that stays silent longer is dead, and a repetition of it may go on from there."""
     reason: str = ""
     detail: str = ""
     created_at: float = created()

@@ -36,6 +36,8 @@ def upgrade() -> None:
         sa.Column("input_file_id", sa.String(), nullable=True),
         sa.Column("completion_window", sa.String(), nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=True),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("held_until", sa.Float(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("detail", sa.String(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
