@@ -7,6 +7,7 @@ from service.models.files import File, Purpose
 from service.models.jobs import Job, JobKind, JobState
 from service.models.keys import ApiKey
 from service.models.runs import Run, RunState
+from service.models.soft_labels import LabelSource, SoftLabels
 from service.models.teachers import Teacher
 from service.models.traces import Review, Trace, VerdictRow
 
@@ -22,11 +23,13 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "LabelSource",
     "Prompt",
     "Purpose",
     "Review",
     "Run",
     "RunState",
+    "SoftLabels",
     "Teacher",
     "Trace",
     "VerdictRow",

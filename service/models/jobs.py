@@ -14,6 +14,8 @@ class JobKind(StrEnum):
     """A shard: a range of one batch's prompts, for one teacher."""
     CURATE = "curate"
     TRAIN = "train"
+    RESCORE = "rescore"
+    """Soft labels for stored traces: a range of one batch's prompts, for one teacher that scores them."""
 
 
 class JobState(StrEnum):
@@ -53,6 +55,10 @@ class Job(SQLModel, table=True):
     completion_tokens: int = Field(default=0, sa_type=BigInteger)
     reasoning_lost: int = 0
     """Answers whose usage counts reasoning tokens while no reasoning text came."""
+    labels: int = 0
+    """Stored answers that came with soft labels."""
+    label_bytes: int = Field(default=0, sa_type=BigInteger)
+    """Of soft labels, as stored."""
     reason: str = ""
     """Why it waits or failed, as a code; empty when all is well."""
     detail: str = text_field()

@@ -19,6 +19,8 @@ class Teacher(SQLModel, table=True):
     license: str = ""
     """As the person who registered it stated it; empty means unknown, which blocks."""
     revision: str | None = None
+    tokenizer_sha256: str = ""
+    """Of its `tokenizer.json`, as stated when it was registered: what the ids of its soft labels stand for."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key, never the key."""
     max_concurrency: int = 64

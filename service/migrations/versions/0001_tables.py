@@ -104,6 +104,8 @@ def upgrade() -> None:
         sa.Column("prompt_tokens", sa.BigInteger(), nullable=False),
         sa.Column("completion_tokens", sa.BigInteger(), nullable=False),
         sa.Column("reasoning_lost", sa.Integer(), nullable=False),
+        sa.Column("labels", sa.Integer(), nullable=False),
+        sa.Column("label_bytes", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
@@ -148,6 +150,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("license", sa.String(), nullable=False),
         sa.Column("revision", sa.String(), nullable=True),
+        sa.Column("tokenizer_sha256", sa.String(), nullable=False),
         sa.Column("api_key_env", sa.String(), nullable=True),
         sa.Column("max_concurrency", sa.Integer(), nullable=False),
         sa.Column("health", sa.JSON(), nullable=True),
@@ -269,6 +272,32 @@ def upgrade() -> None:
         batch_op.create_index("trace_batch", ["batch_id", "id"], unique=False)
 
     op.create_table(
+        "softlabels",
+        sa.Column("trace_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("batch_id", sa.String(), nullable=False),
+        sa.Column("teacher", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("k", sa.Integer(), nullable=False),
+        sa.Column("tokens", sa.Integer(), nullable=False),
+        sa.Column("tokenizer_sha256", sa.String(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["batch_id"],
+            ["batch.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["trace_id"],
+            ["trace.id"],
+        ),
+        sa.PrimaryKeyConstraint("trace_id"),
+    )
+    with op.batch_alter_table("softlabels", schema=None) as batch_op:
+        batch_op.create_index("softlabels_batch", ["batch_id", "reason"], unique=False)
+
+    op.create_table(
         "review",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("trace_id", sa.BigInteger(), nullable=False),
@@ -325,6 +354,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_review_trace_id"))
 
     op.drop_table("review")
+    with op.batch_alter_table("softlabels", schema=None) as batch_op:
+        batch_op.drop_index("softlabels_batch")
+
+    op.drop_table("softlabels")
     with op.batch_alter_table("trace", schema=None) as batch_op:
         batch_op.drop_index("trace_batch")
 
