@@ -43,6 +43,8 @@ class Batch(SQLModel, table=True):
     """Of the submitted body and parameters: the same key with another body is a mistake, not a repetition."""
     input_file_id: str | None = None
     """The uploaded file whose lines are its prompts; None for one that came in over the native door."""
+    continues: str | None = None
+    """The cancelled or expired batch of the same file whose answers it took over, so that they are not asked again."""
     completion_window: str = ""
     """How long it was given, as its submitter said: `24h`."""
     expires_at: float | None = None

@@ -53,6 +53,8 @@ class Job(SQLModel, table=True):
     failed: int = 0
     prompt_tokens: int = Field(default=0, sa_type=BigInteger)
     completion_tokens: int = Field(default=0, sa_type=BigInteger)
+    reasoning_tokens: int = Field(default=0, sa_type=BigInteger)
+    """Of the completion tokens, those that the teacher counted as reasoning; of n answers at once it counts none."""
     reasoning_lost: int = 0
     """Answers whose usage counts reasoning tokens while no reasoning text came."""
     labels: int = 0
