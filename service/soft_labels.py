@@ -8,7 +8,7 @@ The layout, little-endian, inside one zstd frame:
 | 4 | tokens, uint32 |
 | 2 | k, uint16 |
 | 4 · tokens · k | token ids, uint32, row by row, as four planes: all lowest bytes first, all highest last |
-| 2 · tokens · k | logprobs in steps of 1/1024 nat below 0, uint16, as two planes; from column 2 on the difference to the left |
+| 2 · tokens · k | logprobs in steps of 1/1024 nat below 0, uint16, as two planes; from column 2 on as differences |
 
 A logprob is off by at most 1/2048 nat (0.05 % of the probability) wherever it lies above the floor of -64. float16
 takes as many bytes, within 2 %, and is off by 0.004 at -10 and 0.015 at -30: ten to thirty times as much.
@@ -96,7 +96,7 @@ def unpack(data: bytes) -> TopK:
     steps = _joined(plain[middle:], "<u2").reshape(tokens, k)
     # In 16 bits, as they were taken: sums wrap around just as the differences did.
     steps[:, 1:] = np.cumsum(steps[:, 1:], axis=1, dtype=np.uint16)
-    return TopK(ids.astype(np.uint32), steps.astype(np.float32) / -STEPS)
+    return TopK(ids.astype(np.uint32), steps.astype(np.float32) / np.float32(-STEPS))
 
 
 def bytes_per_token(k: int) -> float:

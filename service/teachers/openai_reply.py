@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from service.teachers import logprobs as soft
 from service.teachers.protocol import Completion, TeacherBusy, TeacherError, TeacherRefused
 from service.teachers.reasoning import Note, lost_reasoning, reasoning_tokens, split
 from service.teachers.retry import parse_retry_after
@@ -99,8 +100,11 @@ def _completion(choice: dict[str, Any], thinking: bool | None, drop_token_ids: b
     logprobs = choice.get("logprobs") if isinstance(choice.get("logprobs"), dict) else None
     # Both list the tokens of this choice one by one, the final stop token included, as `usage` counts them.
     tokens = choice.get("token_ids") or (logprobs or {}).get("content")
-    if drop_token_ids:
-        choice.pop("token_ids", None)
+    labels, missing = soft.of_choice(logprobs)
+    # What is in the soft labels is not kept a second time, thirty times as large.
+    dropped = {"logprobs"} if labels else set()
+    dropped |= {"token_ids"} if drop_token_ids else set()
+    kept = {key: value for key, value in choice.items() if key not in dropped} if dropped else choice
     return Completion(
         reasoning=reasoning,
         response=response,
@@ -109,8 +113,10 @@ def _completion(choice: dict[str, Any], thinking: bool | None, drop_token_ids: b
         completion_tokens=len(tokens) if isinstance(tokens, list) else None,
         reasoning_tokens=None,
         latency_ms=0,
-        raw=orjson.dumps(choice),
-        logprobs=logprobs,
+        raw=orjson.dumps(kept),
+        logprobs=None if labels else logprobs,
+        labels=labels,
+        labels_missing=missing,
         note=note,
     )
 

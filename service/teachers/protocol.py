@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from service.soft_labels import TopK
 
 
 class TeacherError(Exception):
@@ -100,9 +103,15 @@ class Completion:
     latency_ms: int
     """Of the whole request, the same for all n choices."""
     raw: bytes
-    """JSON of the choice with all its fields, logprobs too; `token_ids` only where the caller asked for them."""
+    """JSON of the choice with all its fields; `token_ids` only where the caller asked for them, logprobs only where
+    they did not become `labels`."""
     logprobs: dict[str, Any] | None = None
-    """OpenAI's shape, `content: [{token, logprob, bytes, top_logprobs}]`, one entry for each completion token."""
+    """OpenAI's shape, `content: [{token, logprob, bytes, top_logprobs}]`, one entry for each completion token; None
+    where they became `labels`."""
+    labels: "TopK | None" = None
+    """Soft labels, where the server gave token ids with its logprobs."""
+    labels_missing: str = ""
+    """Why there are none although logprobs came, such as `no_token_ids`."""
     note: str = ""
     """What was odd about the reasoning, a value of `reasoning.Note`; empty where nothing was."""
     model: str = ""

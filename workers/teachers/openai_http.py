@@ -24,7 +24,8 @@ KEEP_ALIVE_S = 4.0
 CONNECTIONS_MAX = 4096
 """A backstop: the caller bounds what is in flight, and a request that waits here spends its timeout doing so."""
 REPLY_BYTES_MAX = 32 * 1024 * 1024
-"""Some 60,000 tokens with their 20 likeliest alternatives each."""
+LOGPROBS_BYTES_MAX = 128 * 1024 * 1024
+"""Some 50,000 tokens with their 20 likeliest alternatives each, or 8,000 with 128: JSON takes 130 bytes for each."""
 ERROR_BYTES_MAX = 64 * 1024
 OURS = frozenset({"metadata", "store", "retort", "stream", "stream_options"})
 """Fields of a request that are meant for Retort: references ride in `metadata`, and no teacher may read those."""
@@ -48,12 +49,14 @@ class OpenAITeacher:
         """Prepare to ask `model` at `base_url`, given with or without `/v1`.
 
         `token_ids`: the server understands vLLM's `return_token_ids`, and is asked for them where n > 1, since only
-        they tell the tokens of each choice. Others may refuse a field they do not know, hence off by default.
+        they tell the tokens of each choice, and `return_tokens_as_token_ids`, asked for where `top_logprobs` comes
+        without OpenAI's `logprobs`: that is how soft labels are wanted, while both together promise text. Others may
+        refuse a field they do not know, hence off by default.
         `resolver` decides which addresses may be called; a PermissionError from it ends as `address_not_allowed`.
         Raises ValueError for an unusable address and TeacherRefused (`no_key`, `bad_key`) for a missing key.
         """
         self.model = model
-        self._url = f"{normal_base_url(base_url)}/chat/completions"
+        self._root = normal_base_url(base_url).removesuffix("/v1")
         self._token_ids = token_ids
         self._key = _key(api_key_env)
         # Identity: compressing costs more than a local network gains, and no small reply can unpack to a huge one.
@@ -71,14 +74,32 @@ class OpenAITeacher:
 
     async def complete(self, messages: list[dict[str, Any]], sampling: Sampling, n: int = 1) -> list[Completion]:
         """Return 1 to n completions. Raises TeacherBusy or TeacherRefused, nothing else."""
-        ask_ids = self._token_ids and n > 1 and not sampling.params.get("logprobs")
+        lists_tokens = bool(sampling.params.get("logprobs") or sampling.params.get("top_logprobs"))
+        ask_ids = self._token_ids and n > 1 and not lists_tokens
         drop_ids = ask_ids and not sampling.params.get("return_token_ids")
-        body = _body(self.model, messages, sampling, n, ask_ids)
+        fields = _fields(sampling, soft=self._token_ids) | {"messages": messages, "n": n}
+        if ask_ids:
+            fields["return_token_ids"] = True
         start = time.perf_counter()
+        payload = await self.post("/v1/chat/completions", fields)
+        latency_ms = round((time.perf_counter() - start) * 1000)
         try:
-            payload = await self._post(body)
-            latency_ms = round((time.perf_counter() - start) * 1000)
             return completions(payload, n=n, latency_ms=latency_ms, thinking=sampling.thinking, drop_token_ids=drop_ids)
+        except TeacherError as error:
+            raise self._without_key(error) from error
+
+    async def post(self, path: str, fields: dict[str, Any]) -> Any:
+        """Return the decoded reply to `fields`, sent with the model's name to a path of the server: `/tokenize`, …
+
+        Raises TeacherBusy or TeacherRefused, nothing else.
+        """
+        try:
+            body = orjson.dumps(fields | {"model": self.model})
+        except TypeError as error:
+            raise TeacherRefused("bad_request", f"the request is no JSON: {error}") from error
+        long = fields.get("logprobs") or fields.get("prompt_logprobs")
+        try:
+            return await self._post(self._root + path, body, LOGPROBS_BYTES_MAX if long else REPLY_BYTES_MAX)
         except (aiohttp.ClientError, OSError) as error:
             raise _classified(error) from error
         except TeacherError as error:
@@ -96,13 +117,13 @@ class OpenAITeacher:
     ) -> None:
         await self.close()
 
-    async def _post(self, body: bytes) -> Any:
+    async def _post(self, url: str, body: bytes, bytes_max: int) -> Any:
         data = body if len(body) < _WARNED_ABOUT_BYTES else BytesIO(body)
-        async with self._session.post(self._url, data=data, allow_redirects=False) as reply:
+        async with self._session.post(url, data=data, allow_redirects=False) as reply:
             if reply.status != 200:
                 text = await _read(reply, ERROR_BYTES_MAX, cut=True)
                 raise error_of(reply.status, reply.headers.get("Retry-After"), text)
-            text = await _read(reply, REPLY_BYTES_MAX)
+            text = await _read(reply, bytes_max)
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
@@ -117,18 +138,15 @@ class OpenAITeacher:
         return error
 
 
-def _body(model: str, messages: list[dict[str, Any]], sampling: Sampling, n: int, ask_ids: bool) -> bytes:
-    body: dict[str, Any] = {key: value for key, value in sampling.params.items() if key not in OURS}
-    if body.get("top_logprobs") is not None:
+def _fields(sampling: Sampling, *, soft: bool) -> dict[str, Any]:
+    """Return what the request says beside its messages; `soft`: the server knows tokens by their ids."""
+    fields: dict[str, Any] = {key: value for key, value in sampling.params.items() if key not in OURS}
+    if fields.get("top_logprobs") is not None and "logprobs" not in fields:
         # vLLM and OpenAI refuse the one without the other.
-        body.setdefault("logprobs", True)
-    if ask_ids:
-        body["return_token_ids"] = True
-    body |= {"model": model, "messages": messages, "n": n}
-    try:
-        return orjson.dumps(body)
-    except TypeError as error:
-        raise TeacherRefused("bad_request", f"the request is no JSON: {error}") from error
+        fields["logprobs"] = True
+        if soft:
+            fields.setdefault("return_tokens_as_token_ids", True)
+    return fields
 
 
 async def _read(reply: aiohttp.ClientResponse, bytes_max: int, *, cut: bool = False) -> bytes:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
+from workers.teachers.fake import vocabulary
 from workers.teachers.fake.scenario import Fault, Kind, Scenario
 
 WORDS = (
@@ -67,11 +68,12 @@ class Answers:
         }
         thought = len(reasoning.split())
         tokens = thought + len(response.split())
+        words = re.findall(r"\s*\S+", f"{reasoning} {response}" if reasoning else response)
         if request.get("logprobs"):
-            words = re.findall(r"\s*\S+", f"{reasoning} {response}" if reasoning else response)
-            choice["logprobs"] = {"content": list(_logprobs(words, int(request.get("top_logprobs") or 0)))}
+            ids = bool(request.get("return_tokens_as_token_ids"))
+            choice["logprobs"] = {"content": list(_logprobs(words, int(request.get("top_logprobs") or 0), ids))}
         if request.get("return_token_ids"):
-            choice["token_ids"] = list(range(tokens))
+            choice["token_ids"] = [vocabulary.of(word) for word in words]
         return choice, tokens, thought
 
     def _answer(self, request: dict[str, Any], prompt: str, index: int) -> tuple[str, str]:
@@ -141,12 +143,16 @@ def _cut(reasoning: str, response: str, tokens_max: Any) -> tuple[str, str, str]
     return " ".join(thought[:tokens_max]), " ".join(response.split()[: max(left, 0)]), "length"
 
 
-def _logprobs(words: list[str], top: int) -> Iterator[dict[str, Any]]:
+def _logprobs(words: list[str], top: int, as_ids: bool) -> Iterator[dict[str, Any]]:
     """Yield OpenAI's entry for each token, the sampled one first among its alternatives, as vLLM orders them."""
     for word in words:
-        sampled = {"token": word, "logprob": -(crc32(word.encode()) % 1000) / 1000, "bytes": list(word.encode())}
-        others = [{**sampled, "token": f"{word}{k}", "logprob": sampled["logprob"] - 1 - k} for k in range(1, top)]
-        yield {**sampled, "top_logprobs": [sampled, *others] if top else []}
+        found = vocabulary.likeliest(vocabulary.of(word), max(1, top))
+        names = [f"token_id:{token}" if as_ids else f"{word}{k or ''}" for k, token in enumerate(found)]
+        entries = [
+            {"token": name, "logprob": logprob, "bytes": list(word.encode())}
+            for name, logprob in zip(names, found.values(), strict=True)
+        ]
+        yield {**entries[0], "top_logprobs": entries if top else []}
 
 
 @lru_cache(maxsize=256)

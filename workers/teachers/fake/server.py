@@ -68,6 +68,10 @@ class Connection(asyncio.Protocol):
         match self._parser.get_method(), self._path:
             case b"POST", b"/v1/chat/completions":
                 self._answer(self._teacher.chat(body, self._authorization))
+            case b"POST", b"/v1/completions":
+                self._answer(self._teacher.score(body, self._authorization))
+            case b"POST", b"/tokenize":
+                self._answer(self._teacher.tokenize(body, self._authorization))
             case b"GET", b"/health":
                 self._send(200, b"")
             case b"GET", b"/v1/models":

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from workers.teachers.fake import errors
+from workers.teachers.fake import errors, vocabulary
 from workers.teachers.fake.answers import Answers, prompt_text
 from workers.teachers.fake.fate import Fate
 from workers.teachers.fake.scenario import Fault, Kind, Scenario
 
 UNSENT = frozenset({Kind.DROPPED, Kind.TRUNCATED_BODY, Kind.DROPPED_IN_BODY, Kind.INVALID_JSON, Kind.HANG})
 """Faults after which no choice can have reached the client."""
+SCORED = "score"
+"""What a call that scores token ids is called where others have their prompt."""
 
 
 class Reply(NamedTuple):
@@ -75,6 +77,44 @@ class FakeTeacher:
         self._count(prompt, n, fault.kind.value if fault else "ok", sent)
         slow_s = fault.delay_s if fault and fault.kind is Kind.SLOW else 0.0
         return Reply(200, orjson.dumps(reply), wait_s=self._latency_s() + slow_s, fault=fault)
+
+    def score(self, body: bytes, authorization: bytes) -> Reply:
+        """Return the reply to one call of /v1/completions whose prompt is token ids, having counted it."""
+        self.calls += 1
+        try:
+            request = orjson.loads(body)
+            ids = [int(token) for token in request["prompt"]]
+            k = int(request.get("prompt_logprobs") or 0)
+        except (ValueError, TypeError, KeyError) as error:
+            self._count("", None, "bad_request", 0)
+            return Reply(*errors.error(400, f"prompt: expected token ids ({error})", "BadRequestError"))
+        fault = self._fate.of(self.calls, SCORED)
+        refusal = errors.of_fault(fault) if fault else self._refusal(request, " x" * len(ids), authorization)
+        if refusal:
+            self._count(SCORED, 1, fault.kind.value if fault else f"http_{refusal[0]}", 0)
+            return Reply(*refusal, wait_s=self._latency_s())
+        choice: dict[str, Any] = {"index": 0, "text": " x", "logprobs": None, "finish_reason": "length"}
+        choice["prompt_logprobs"] = vocabulary.prompt_logprobs(ids, k) if k else None
+        self._count(SCORED, 1, fault.kind.value if fault else "ok", 1)
+        usage = {"prompt_tokens": len(ids), "completion_tokens": 1, "total_tokens": len(ids) + 1}
+        reply = {"id": "cmpl-fake", "object": "text_completion", "created": 0, "model": self.model}
+        return Reply(
+            200, orjson.dumps({**reply, "choices": [choice], "usage": usage}), wait_s=self._latency_s(), fault=fault
+        )
+
+    def tokenize(self, body: bytes, authorization: bytes) -> Reply:
+        """Return the reply to one call of /tokenize, of `messages` or of a text; it is not counted."""
+        try:
+            request = orjson.loads(body)
+            text = request["prompt"] if "prompt" in request else prompt_text(request.get("messages"))
+        except (ValueError, TypeError) as error:
+            return Reply(*errors.error(400, str(error), "BadRequestError"))
+        refusal = self._refusal(request, "", authorization)
+        if refusal:
+            return Reply(*refusal)
+        ids = vocabulary.encode(str(text))
+        found = {"count": len(ids), "max_model_len": self.scenario.context_tokens, "tokens": ids, "token_strs": None}
+        return Reply(200, orjson.dumps(found))
 
     def _refusal(self, request: dict[str, Any], prompt: str, authorization: bytes) -> tuple[int, bytes, bytes] | None:
         """Return the error that a real server would answer by itself."""
