@@ -12,11 +12,9 @@ from service.api import batches, datasets, events, health, keys, licences, recip
 from service.limits import Door
 from service.openai import upstream
 from service.settings import Settings
-from service.store.batches import discard_unacknowledged
 from service.store.database import Database
+from service.submission import sweep
 
-INGEST_MAX_S = 6 * 3600.0
-"""No submission takes longer; what is older was broken off."""
 DESCRIPTION = "Ask open-weight teachers, keep the good traces, train and measure small students."
 
 
@@ -28,9 +26,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database.create()
-        with database.write() as session:
-            # Beside other API processes a young one may still be on its way in; the embedded database has no others.
-            discard_unacknowledged(session, older_than_s=0.0 if database.embedded else INGEST_MAX_S)
+        sweep(database)
         async with upstream.client(settings) as app.state.upstream:
             yield
         database.close()

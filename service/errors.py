@@ -1,7 +1,7 @@
 """Errors a caller meets: each carries its status and is rendered in one place, as an RFC 9457 problem document."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -23,8 +23,10 @@ class Problem(HTTPException):
     status = 422
     title = "The request cannot be carried out as it stands"
 
-    def __init__(self, detail: str, errors: Iterable[dict[str, Any]] = ()) -> None:
-        super().__init__(self.status, detail)
+    def __init__(
+        self, detail: str, errors: Iterable[dict[str, Any]] = (), *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(self.status, detail, headers)
         self.errors = list(errors)
 
     def __str__(self) -> str:
@@ -60,13 +62,19 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else "; none is known yet"
 
 
-def problem_response(status: int, title: str, detail: str, errors: list[dict[str, Any]] | None = None) -> Response:
+def problem_response(
+    status: int,
+    title: str,
+    detail: str,
+    errors: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """Render one problem document."""
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if errors:
         body["errors"] = errors[:SHOWN_MAX]
         body["errors_total"] = len(errors)
-    return Response(orjson.dumps(body), status, media_type="application/problem+json")
+    return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
 
 
 def install(app: FastAPI) -> None:
@@ -74,7 +82,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def _problem(_: Request, error: Problem) -> Response:
-        return problem_response(error.status, error.title, error.detail, error.errors)
+        return problem_response(error.status, error.title, error.detail, error.errors, error.headers)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:

@@ -1,27 +1,43 @@
-"""Taking in a batch: the body goes to disk as it comes, then every line is checked and stored, whole or not at all."""
+"""Taking in a batch: the body goes to disk as it comes, then every row is checked and stored, whole or not at all.
 
+Rows are stored in chunks, and the request that does so holds the batch: by the database's clock, renewed with every
+chunk. When it dies, the same body under the same key takes the batch over and goes on after the last chunk.
+"""
+
+import errno
 import hashlib
+import math
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session
 
 from service import ingest
-from service.errors import Conflict
+from service.errors import Conflict, NoSpace, Problem
+from service.formats import detect
+from service.formats.columns import Columns
+from service.formats.detect import Format
+from service.formats.record import Record
 from service.models import Batch, BatchState
+from service.models.columns import new_id
 from service.settings import Settings
 from service.store import batches, teachers
+from service.store.batches import HoldLost
 from service.store.database import Database
 
-CHUNK_ROWS = 2_000
-"""Prompts stored in one transaction: other writers wait no longer than this takes."""
+CHUNK_ROWS, CHUNK_BYTES = 2_000, 4 * 2**20
+"""Prompts stored in one transaction, whichever comes first: other writers wait no longer than this takes."""
+HOLD_S = 15.0
+"""A request that stored nothing for so long is dead: a chunk takes a second, a full disk queue several."""
+KEEP_S = 24 * 3600.0
+"""How long a half-stored batch waits for its body to be sent again under its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +52,12 @@ class Order:
     origin: dict[str, Any] = field(default_factory=dict)
     """Further columns of the batch: the uploaded file it is made of, and when it expires."""
 
-    def digest(self, body_sha256: str) -> str:
+    def digest(self, body: "Spooled") -> str:
         """Return the hash that tells a repeated submission from another one under the same key."""
-        said = [self.teachers, self.n, self.sampling, self.meta, body_sha256]
+        said = [self.teachers, self.n, self.sampling, self.meta, body.sha256]
+        if body.form != Format.JSONL or body.columns:
+            columns = body.columns
+            said.append([body.form, columns and [dict(columns.places), columns.rest]])
         if "completion_window" in self.origin:
             said.append(self.origin["completion_window"])
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -50,6 +69,9 @@ class Spooled:
 
     path: Path
     sha256: str
+    form: Format = Format.JSONL
+    columns: Columns | None = None
+    """What its columns stand for; None where they are called like the fields."""
 
 
 @contextmanager
@@ -66,65 +88,173 @@ def spool_file(settings: Settings) -> Iterator[Path]:
             os.unlink(name)
 
 
-async def spool(chunks: AsyncIterator[bytes], path: Path) -> Spooled:
-    """Write a body to `path` as it arrives, so that its size costs no memory."""
+async def spool(chunks: AsyncIterator[bytes], path: Path) -> str:
+    """Write a body to `path` as it arrives, so that its size costs no memory; return its SHA-256."""
     digest = hashlib.sha256()
-    with path.open("wb") as file:
-        async for chunk in chunks:
-            digest.update(chunk)
-            file.write(chunk)
-    return Spooled(path, digest.hexdigest())
+    try:
+        with path.open("wb") as file:
+            async for chunk in chunks:
+                digest.update(chunk)
+                file.write(chunk)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise NoSpace("the disk of the data folder is full; nothing of the batch was kept") from error
+    return digest.hexdigest()
 
 
 def accept(
     database: Database, settings: Settings, order: Order, body: Spooled, form: ingest.Form = ingest.NATIVE
 ) -> tuple[Batch, bool]:
-    """Store a batch, one prompt a line of `form`, and open it for work; return it and whether it is new.
+    """Store a batch, one prompt a row of `form`, and open it for work; return it and whether it is new.
 
-    The same key with the same body gives the batch that it made before; with another body it is a Conflict. When a line
-    is refused nothing stays behind.
+    The same key with the same body gives the batch that it made before, or goes on with one that broke off; with
+    another body it is a Conflict, and so it is while another request is taking it in. When a row is refused nothing
+    stays behind.
     """
-    digest = order.digest(body.sha256)
     with database.read() as session:
         for name in order.teachers:
             teachers.get(session, name)
-        known = batches.by_key(session, order.idempotency_key) if order.idempotency_key else None
-    if known is not None:
-        return _repeated(known, digest), False
-    batch = _begin(database, order, digest)
+    holder = new_id("intake")
+    batch, mine = _begin(database, order, order.digest(body), holder)
+    if not mine:
+        return batch, False
     try:
-        with body.path.open("rb") as file:
-            lines = ingest.lines_of(file, settings.row_bytes_max)
-            rows = ingest.read_lines(lines, row_bytes_max=settings.row_bytes_max, form=form)
-            while chunk := list(islice(rows, CHUNK_ROWS)):
-                with database.write() as session:
-                    batch.prompts += batches.add_prompts(session, batch, chunk)
+        _store(database, settings, batch.id, holder, body, form)
         with database.write() as session:
-            batch = batches.open_for_work(session, session.merge(batch), shard_prompts=settings.shard_prompts)
-    except BaseException:
-        with database.write() as session:
-            batches.discard(session, batch.id)
+            if not batches.hold(session, batch.id, holder, for_s=HOLD_S):
+                raise HoldLost(f"batch {batch.id} is being taken in by another request, or was cancelled")
+            opened = batches.get(session, batch.id)
+            return batches.open_for_work(session, opened, shard_prompts=settings.shard_prompts), True
+    except HoldLost:
         raise
-    return batch, True
+    except Problem:
+        _discard(database, batch.id, holder)
+        raise
+    except BaseException:
+        with suppress(Exception):  # the database itself may be what broke
+            _put_down(database, order, batch.id, holder)
+        raise
 
 
-def _begin(database: Database, order: Order, digest: str) -> Batch:
-    values = {"teachers": order.teachers, "n": order.n, "sampling": order.sampling, "meta": order.meta}
-    batch = Batch(idempotency_key=order.idempotency_key, body_sha256=digest, **values, **order.origin)
-    try:
+def sweep(database: Database) -> None:
+    """Remove what dead requests left half-stored and nobody will go on with; for the start of an API process."""
+    if database.embedded:
+        # Beside other API processes a request may be alive in one of them; the embedded database has no others.
         with database.write() as session:
-            session.add(batch)
-    except IntegrityError as error:
-        raise Conflict(f"a batch under the key '{order.idempotency_key}' is being taken in right now") from error
-    return batch
+            batches.let_all_go(session)
+    with database.read() as session:
+        stale = batches.abandoned(session, keep_s=KEEP_S)
+    for batch_id in stale:
+        _discard(database, batch_id, new_id("sweep"))
 
 
-def _repeated(known: Batch, digest: str) -> Batch:
-    if known.state == BatchState.VALIDATING:
-        raise Conflict(f"a batch under the key '{known.idempotency_key}' is being taken in right now")
+def _begin(database: Database, order: Order, digest: str, holder: str) -> tuple[Batch, bool]:
+    """Return the batch of the order's key, made now where there is none, and whether its prompts are ours to store."""
+    known = _known(database, order)
+    if known is None:
+        values = {"teachers": order.teachers, "n": order.n, "sampling": order.sampling, "meta": order.meta}
+        batch = Batch(idempotency_key=order.idempotency_key, body_sha256=digest, **values, **order.origin)
+        try:
+            with database.write() as session:
+                session.add(batch)
+                session.flush()
+                batches.hold(session, batch.id, holder, for_s=HOLD_S)
+            return batch, True
+        except IntegrityError:
+            # Another request was faster by a moment.
+            known = _known(database, order)
+            if known is None:
+                raise
     if known.body_sha256 != digest:
         raise Conflict(
             f"the key '{known.idempotency_key}' stands for batch {known.id}, which had another body or other settings; "
             "use a new key for a new batch"
         )
-    return known
+    if known.state != BatchState.VALIDATING:
+        return known, False
+    with database.write() as session:
+        if batches.hold(session, known.id, holder, for_s=HOLD_S):
+            return known, True
+        wait_s = max(1, math.ceil(batches.held_for_s(session, known.id)))
+    message = f"a batch under the key '{known.idempotency_key}' is being taken in right now"
+    raise Conflict(message, headers={"Retry-After": str(wait_s)})
+
+
+def _known(database: Database, order: Order) -> Batch | None:
+    if order.idempotency_key is None:
+        return None
+    with database.read() as session:
+        return batches.by_key(session, order.idempotency_key)
+
+
+class _Repeated(Exception):
+    """Rolls back a chunk in which an id repeats."""
+
+
+def _store(
+    database: Database, settings: Settings, batch_id: str, holder: str, body: Spooled, form: ingest.Form
+) -> None:
+    """Store the rows of a body beyond those that are there. Raises a Problem that names the bad ones, and HoldLost."""
+    with database.read() as session:
+        after = batches.last_line(session, batch_id)
+    found = ingest.Findings(body.form.place)
+    columns = body.columns or Columns(ingest.FIELDS, {}, ingest.NEEDED)
+    records = detect.records(body.path, body.form, columns, settings.row_bytes_max, after=after)
+    rows = ingest.read(records, found, form=form, columns=body.columns)
+    empty = after == 0
+    for chunk in _chunks(rows):
+        empty = False
+        try:
+            if found:  # nothing will stay: the rest is only looked through for its mistakes
+                raise _Repeated
+            with database.write() as session:
+                if not batches.keep_chunk(session, batch_id, holder, chunk, for_s=HOLD_S):
+                    raise _Repeated
+        except _Repeated:
+            with database.read() as session:
+                _note_repeated(session, batch_id, chunk, found, form)
+    found.refuse()
+    if empty:
+        raise ingest.nothing()
+
+
+def _chunks(rows: Iterable[tuple[dict[str, Any], Record]]) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    for row, record in rows:
+        chunk.append(row)
+        size += record.bytes
+        if len(chunk) == CHUNK_ROWS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _note_repeated(
+    session: Session, batch_id: str, chunk: list[dict[str, Any]], found: ingest.Findings, form: ingest.Form
+) -> None:
+    """Note the rows of a chunk whose id stands before them, in the chunk or among those that are stored."""
+    lines = batches.lines_of_keys(session, batch_id, (row["key"] for row in chunk))
+    for row in chunk:
+        first = lines.setdefault(row["key"], row["line"])
+        if first != row["line"]:
+            found.add(row["line"], [ingest.repeated(row["key"], first, form, found.place)])
+
+
+def _put_down(database: Database, order: Order, batch_id: str, holder: str) -> None:
+    """Leave a batch that broke off to its repetition; without a key there can be none."""
+    if order.idempotency_key is None:
+        _discard(database, batch_id, holder)
+        return
+    with database.write() as session:
+        batches.let_go(session, batch_id, holder)
+
+
+def _discard(database: Database, batch_id: str, holder: str) -> None:
+    with suppress(HoldLost):
+        more = True
+        while more:
+            with database.write() as session:
+                more = batches.discard_some(session, batch_id, holder, for_s=HOLD_S)

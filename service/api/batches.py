@@ -1,16 +1,21 @@
 """Batches: submit prompts, watch them, stop them, ask the failed ones again."""
 
-from collections.abc import AsyncIterator
+import hashlib
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api.deps import DatabaseDep, Limit, SettingsDep
-from service.api.shapes import BatchOut, SubmitQuery
+from service.api.shapes import BatchOut, SubmitOut, SubmitQuery
 from service.errors import Problem
+from service.formats.columns import parse
+from service.formats.detect import Format, by_content, by_content_type, by_name
+from service.ingest import FIELDS, NEEDED
+from service.openai.multipart import Upload
 from service.store import batches
-from service.submission import Order, accept, spool, spool_file
+from service.submission import Order, Spooled, accept, spool, spool_file
 from service.views import batch_out
 
 router = APIRouter(prefix="/api/batches", tags=["batches"])
@@ -18,9 +23,14 @@ router = APIRouter(prefix="/api/batches", tags=["batches"])
 BODY = {
     "requestBody": {
         "required": True,
-        "description": "JSON lines: {prompt | messages, id?, reference?, verifier?, category?, source?, license?}",
+        "description": (
+            "One prompt a row: {prompt | messages, id?, reference?, verifier?, category?, source?, license?, meta?}. "
+            "JSON lines; CSV with a header row (`messages` and `meta` as JSON); or Parquet."
+        ),
         "content": {
             "application/jsonl": {"schema": {"type": "string"}},
+            "text/csv": {"schema": {"type": "string"}},
+            "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
                 "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
             },
@@ -29,7 +39,7 @@ BODY = {
 }
 
 
-@router.post("", response_model=BatchOut, status_code=201, openapi_extra=BODY)
+@router.post("", response_model=SubmitOut, status_code=201, openapi_extra=BODY)
 async def submit(
     request: Request,
     response: Response,
@@ -38,28 +48,40 @@ async def submit(
     query: Annotated[SubmitQuery, Query()],
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Any:
-    """Submit prompts to be asked of the teachers, n answers each; taken whole, or refused with the bad lines named."""
-    sampling = query.model_dump(exclude={"teacher", "n", "set"}, exclude_none=True)
+    """Submit prompts to be asked of the teachers, n answers each; taken whole, or refused with the bad lines named.
+
+    The same body under the same `Idempotency-Key` gives the batch that it made before, with status 200. One whose
+    taking in broke off is taken up where it stands; while another request is doing that, the answer is 409 with
+    `Retry-After`.
+    """
+    sampling = query.model_dump(exclude={"teacher", "n", "set", "map"}, exclude_none=True)
     meta = {"set": query.set} if query.set else {}
     order = Order(list(dict.fromkeys(query.teacher)), query.n, sampling, meta, idempotency_key)
+    columns = parse(query.map, FIELDS, NEEDED) if query.map else None
     with spool_file(settings) as path:
-        body = await spool(_body(request), path)
+        said, sha256 = await _spool(request, path)
+        body = Spooled(path, sha256, by_content(path, said), columns)
         batch, new = await run_in_threadpool(accept, database, settings, order, body)
     response.status_code = 201 if new else 200
-    return await run_in_threadpool(_shown, database, batch.id)
+    shown = await run_in_threadpool(_shown, database, batch.id)
+    return SubmitOut(**shown.model_dump(), new=new)
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    if not request.headers.get("content-type", "").startswith("multipart/"):
-        async for chunk in request.stream():
-            yield chunk
-        return
-    async with request.form(max_files=1) as form:
-        file = form.get("file")
-        if file is None or isinstance(file, str):
-            raise Problem("the form holds no file in its field 'file'")
-        while chunk := await file.read(2**20):
-            yield chunk
+async def _spool(request: Request, path: Path) -> tuple[Format | None, str]:
+    """Write the body to `path`; return what was said of its form, and its SHA-256."""
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith("multipart/"):
+        return by_content_type(kind), await spool(request.stream(), path)
+    form = Upload(kind, path)
+    await form.read(request.stream())
+    if form.filename is None:
+        raise Problem("the form holds no file in its field 'file'")
+    return by_name(form.filename), await run_in_threadpool(_sha256, path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shown(database: DatabaseDep, batch_id: str) -> BatchOut:

@@ -104,6 +104,9 @@ class SubmitQuery(Sampling):
     """Answers asked of each teacher for each prompt."""
     set: str | None = Field(default=None, max_length=64)
     """What the prompts are for, such as `held-out`; a report groups by it."""
+    map: list[str] = []
+    """`COLUMN:FIELD`, such as `question:prompt`: what a column of the body stands for. A field is one of a prompt's or
+    `meta.NAME`; without one the column is dropped. `*` stands for all other columns, for `meta` or nowhere."""
 
 
 class Counts(BaseModel):
@@ -140,6 +143,13 @@ class BatchOut(Given):
     finished_at: datetime | None
     reason: str
     detail: str
+
+
+class SubmitOut(BatchOut):
+    """What a submission became."""
+
+    new: bool
+    """False where the same body was submitted under the same key before: this is the batch that it made."""
 
 
 class TraceOut(Given):

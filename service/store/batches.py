@@ -11,7 +11,15 @@ from service.errors import Conflict, NotFound
 from service.models import Batch, BatchState, Failure, Job, JobKind, JobState, Prompt, Review, Trace
 from service.models.batches import ENDED
 from service.store import events, queue
-from service.store.database import insert_new
+from service.store.database import Clock, insert_new
+
+SPAN_ROWS = 10_000
+"""Prompts read, or removed, at once."""
+JOBS_AT_ONCE = 500
+
+
+class HoldLost(Conflict):
+    """Another request stores the batch's prompts now; what this one still writes would be written twice."""
 
 
 def by_key(session: Session, key: str) -> Batch | None:
@@ -39,8 +47,59 @@ def page(session: Session, *, after: str | None, limit: int) -> Sequence[Batch]:
     return session.exec(query).all()
 
 
+def hold(session: Session, batch_id: str, holder: str, *, for_s: float) -> bool:
+    """Let `holder` store the batch's prompts for so long; False while another one does, or when all are stored."""
+    free = (col(Batch.held_until) <= Clock()) | (col(Batch.holder) == holder)
+    mine = (col(Batch.id) == batch_id) & (col(Batch.state) == BatchState.VALIDATING)
+    values = {"holder": holder, "held_until": Clock() + for_s}
+    return session.connection().execute(update(Batch).where(mine, free).values(values)).rowcount == 1
+
+
+def let_go(session: Session, batch_id: str, holder: str) -> None:
+    """End the hold before its time, so that whoever sends the body again need not wait."""
+    mine = (col(Batch.id) == batch_id) & (col(Batch.holder) == holder)
+    session.connection().execute(update(Batch).where(mine).values(held_until=0.0))
+
+
+def let_all_go(session: Session) -> None:
+    """End every hold: right for the embedded database at start, when nobody else can be storing prompts."""
+    session.connection().execute(update(Batch).where(col(Batch.held_until) > 0).values(held_until=0.0))
+
+
+def held_for_s(session: Session, batch_id: str) -> float:
+    """Return for how many seconds the present hold would still last."""
+    left = session.exec(select(col(Batch.held_until) - Clock()).where(Batch.id == batch_id)).first()
+    return max(0.0, left or 0.0)
+
+
+def keep_chunk(session: Session, batch_id: str, holder: str, rows: Sequence[dict[str, Any]], *, for_s: float) -> bool:
+    """Store a chunk of prompts and renew the hold; False where a key is there already. Raises HoldLost.
+
+    After False the transaction must be rolled back.
+    """
+    if not hold(session, batch_id, holder, for_s=for_s):
+        raise HoldLost(f"batch {batch_id} is being taken in by another request, or was cancelled")
+    if insert_new(session, Prompt, [row | {"batch_id": batch_id} for row in rows]) != len(rows):
+        return False
+    values = {"prompts": col(Batch.prompts) + len(rows)}
+    session.connection().execute(update(Batch).where(col(Batch.id) == batch_id).values(values))
+    return True
+
+
+def last_line(session: Session, batch_id: str) -> int:
+    """Return the line of the last prompt that was stored, 0 for none; they are stored in order."""
+    query = select(Prompt.line).where(Prompt.batch_id == batch_id).order_by(col(Prompt.id).desc()).limit(1)
+    return session.exec(query).first() or 0
+
+
+def lines_of_keys(session: Session, batch_id: str, keys: Iterable[str]) -> dict[str, int]:
+    """Return on which line those of `keys` stand that are stored."""
+    query = select(Prompt.key, Prompt.line).where(Prompt.batch_id == batch_id, col(Prompt.key).in_(list(keys)))
+    return {key: line for key, line in session.exec(query)}
+
+
 def add_prompts(session: Session, batch: Batch, rows: Iterable[dict[str, Any]]) -> int:
-    """Store a chunk of prompts of a batch that is still validating."""
+    """Store prompts of a batch that is still validating; Conflict where two share an id."""
     values = [row | {"batch_id": batch.id} for row in rows]
     added = insert_new(session, Prompt, values)
     if added != len(values):
@@ -55,39 +114,57 @@ def open_for_work(session: Session, batch: Batch, *, shard_prompts: int) -> Batc
     another teacher may lie within its span; they are not its own.
     """
     query = select(Prompt.id, Prompt.teacher, Prompt.n).where(Prompt.batch_id == batch.id).order_by(col(Prompt.id))
-    shards: dict[str, Job] = {}
+    shards: list[dict[str, Any]] = []
+    open_shards: dict[str, dict[str, Any]] = {}
     prompts: Counter[str] = Counter()
-    total = 0
-    for prompt_id, teacher, n in session.exec(query):
+    # In pieces: what a driver fetches at once would grow with the batch.
+    for prompt_id, teacher, n in session.exec(query.execution_options(yield_per=SPAN_ROWS)):
         for name in batch.teachers if teacher is None else [teacher]:
             if prompts[name] % shard_prompts == 0:
-                shards[name] = Job(kind=JobKind.GENERATE, subject=batch.id, teacher=name, first_prompt=prompt_id or 0)
-                session.add(shards[name])
+                open_shards[name] = {"teacher": name, "first_prompt": prompt_id, "last_prompt": prompt_id, "total": 0}
+                shards.append(open_shards[name])
             prompts[name] += 1
-            shards[name].last_prompt = prompt_id or 0
-            shards[name].total += n or batch.n
-            total += n or batch.n
+            open_shards[name]["last_prompt"] = prompt_id
+            open_shards[name]["total"] += n or batch.n
+    _add_jobs(session, batch.id, shards)
     batch.state, batch.in_progress_at = BatchState.IN_PROGRESS, time.time()
+    batch.holder, batch.held_until = "", 0.0
     session.add(batch)
-    events.emit(session, "batch.in_progress", batch.id, total=total)
+    events.emit(session, "batch.in_progress", batch.id, total=sum(shard["total"] for shard in shards))
     return batch
 
 
-def discard(session: Session, batch_id: str) -> None:
-    """Remove a batch whose prompts were refused, or whose submission broke off before it was acknowledged."""
-    session.connection().execute(delete(Prompt).where(col(Prompt.batch_id) == batch_id))
-    session.connection().execute(
-        delete(Batch).where(col(Batch.id) == batch_id, col(Batch.state) == BatchState.VALIDATING)
-    )
+def _add_jobs(session: Session, batch_id: str, shards: Sequence[dict[str, Any]]) -> None:
+    for start in range(0, len(shards), JOBS_AT_ONCE):
+        jobs = [Job(kind=JobKind.GENERATE, subject=batch_id, **shard) for shard in shards[start : start + JOBS_AT_ONCE]]
+        session.add_all(jobs)
+        session.flush()
+        for job in jobs:
+            session.expunge(job)
 
 
-def discard_unacknowledged(session: Session, *, older_than_s: float) -> int:
-    """Remove what a dead API left half-stored: nobody was told it was accepted. Returns how many batches."""
-    edge = time.time() - older_than_s
-    ids = session.exec(select(Batch.id).where(Batch.state == BatchState.VALIDATING, Batch.created_at <= edge)).all()
-    for batch_id in ids:
-        discard(session, batch_id)
-    return len(ids)
+def discard_some(session: Session, batch_id: str, holder: str, *, for_s: float) -> bool:
+    """Remove the last prompts of a batch that `holder` holds, and at the end the batch; False when it is gone.
+
+    From its end, so that what is left after a crash is a beginning, from which a repetition can go on. Raises HoldLost.
+    """
+    if not hold(session, batch_id, holder, for_s=for_s):
+        raise HoldLost(f"batch {batch_id} is being taken in by another request")
+    last = select(Prompt.id).where(Prompt.batch_id == batch_id).order_by(col(Prompt.id).desc()).limit(SPAN_ROWS)
+    gone = session.connection().execute(delete(Prompt).where(col(Prompt.id).in_(last))).rowcount
+    if gone == 0:
+        session.connection().execute(delete(Batch).where(col(Batch.id) == batch_id))
+    return gone > 0
+
+
+def abandoned(session: Session, *, keep_s: float) -> Sequence[str]:
+    """Return batches that a dead request left half-stored and nobody can go on with.
+
+    One with a key waits for its repetition for `keep_s` seconds; nobody was told of it yet, so nothing is lost after.
+    """
+    stale = (col(Batch.state) == BatchState.VALIDATING) & (col(Batch.held_until) <= Clock())
+    hopeless = col(Batch.idempotency_key).is_(None) | (col(Batch.created_at) <= time.time() - keep_s)
+    return session.exec(select(Batch.id).where(stale, hopeless)).all()
 
 
 def cancel(session: Session, batch_id: str) -> Batch:
