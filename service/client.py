@@ -10,6 +10,7 @@ What comes back are the API's own shapes (`service.api.shapes`), so that a field
 The OpenAI-compatible door has a client already: the `openai` SDK with `base_url=".../v1"`.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,16 +32,18 @@ from service.api.shapes import (
     PreviewOut,
     Probe,
     RunOut,
+    SubmitOut,
     TeacherOut,
     TraceDetail,
     TraceOut,
     VersionOut,
 )
+from service.formats.detect import CONTENT_TYPES, Format, by_name
 
 T = TypeVar("T")
 Object = dict[str, Any]
 Prompts = Path | BinaryIO | Iterable[Object]
-"""A JSONL file, an open one, or rows."""
+"""A file (JSONL, CSV or Parquet), an open one, or rows."""
 Progress = Callable[[int], None]
 """Called with the bytes sent or received so far."""
 
@@ -51,12 +54,19 @@ INGEST_S = 600.0
 """The rows of a batch are checked and stored after its last byte arrived; millions take minutes."""
 EVENTS_S = 45.0
 """Three missed keep-alives of an event stream: the connection is dead."""
+RESEND_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Waits before a file whose submission broke off is sent again; together longer than a dead API holds a batch."""
+TAKEN_IN_MAX_S = 6 * 3600.0
+"""How long another request that takes in the same file is waited for."""
 RECONNECT_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits between attempts to take up a broken event stream; then the reader is told."""
 
 
 class RetortError(Exception):
     """What went wrong, as the API's problem document says it; `status` is 0 when no answer came at all."""
+
+    retry_after_s: float | None = None
+    """When to ask again, where the API said so."""
 
     def __init__(
         self, status: int, title: str, detail: str = "", errors: Sequence[Object] = (), errors_total: int | None = None
@@ -168,21 +178,40 @@ class Client:
         n: int = 1,
         sampling: Object | None = None,
         set_name: str | None = None,
+        columns: Sequence[str] = (),
+        format: str | None = None,
         idempotency_key: str | None = None,
+        once: bool = False,
         progress: Progress | None = None,
-    ) -> BatchOut:
+        note: Callable[[str], None] | None = None,
+    ) -> SubmitOut:
         """Submit prompts, n answers asked of each teacher for each; they are streamed, never held in memory.
 
         `sampling` is any of `temperature`, `max_tokens`, `top_p`, `seed`. `set_name` is what reports call the batch
-        when it measures a student. The same `idempotency_key` with the same prompts gives the batch it made before.
+        when it measures a student. `columns` are `COLUMN:FIELD` entries, `format` is `jsonl`, `csv` or `parquet` where
+        a file's name does not say it.
+
+        The same `idempotency_key` with the same prompts gives the batch it made before. With `once` a file has a key
+        made of its bytes and these options. A file with a key is sent again by itself when the connection breaks, and
+        `note` is told why; the service goes on where it had come to.
         """
         query = _given({"teacher": list(teachers), "n": n, "set": set_name, **(sampling or {})})
-        headers = {"Content-Type": "application/jsonl", **_key(idempotency_key)}
+        if columns:
+            query["map"] = list(columns)
+        kind = Format(format) if format else _format_of(prompts)
+        headers = {"Content-Type": CONTENT_TYPE_OF[kind]} if kind else {}
         if isinstance(prompts, Path):
             headers["Content-Length"] = str(prompts.stat().st_size)
-        content = _counted(_bytes_of(prompts), progress)
+            if once and idempotency_key is None:
+                idempotency_key = key_of(prompts, query)
+        headers |= _key(idempotency_key)
         timeout = httpx.Timeout(INGEST_S, connect=CONNECT_S)
-        return self._post(BatchOut, "/api/batches", params=query, headers=headers, content=content, timeout=timeout)
+
+        def send() -> SubmitOut:
+            options: Object = {"params": query, "headers": headers, "timeout": timeout}
+            return self._post(SubmitOut, "/api/batches", content=_counted(_bytes_of(prompts), progress), **options)
+
+        return _resent(send, note) if isinstance(prompts, Path) and idempotency_key else send()
 
     def batches(self, *, after: str | int | None = None, limit: int | None = None) -> Page[BatchOut]:
         """Return one page of batches, newest first."""
@@ -400,14 +429,63 @@ def read_problem(answer: httpx.Response) -> RetortError:
     title = str(body.get("title") or f"HTTP {answer.status_code}")
     errors = body.get("errors")
     listed = errors if isinstance(errors, list) else []
-    return RetortError(answer.status_code, title, str(body.get("detail") or ""), listed, body.get("errors_total"))
+    error = RetortError(answer.status_code, title, str(body.get("detail") or ""), listed, body.get("errors_total"))
+    after = answer.headers.get("retry-after", "")
+    error.retry_after_s = float(after) if after.isdecimal() else None
+    return error
 
 
 def describe(error: Object) -> str:
     """Return `  line 3, reference: must be text` of one entry of a problem document's `errors`."""
-    line, field = error.get("line"), error.get("field")
-    place = ", ".join(str(part) for part in (f"line {line}" if line else "", field) if part)
+    number = next((f"{place} {error[place]}" for place in ("line", "row") if error.get(place)), "")
+    place = ", ".join(str(part) for part in (number, error.get("field")) if part)
     return f"  {place}: {error.get('message', '')}" if place else f"  {error.get('message', '')}"
+
+
+def key_of(path: Path, options: Object) -> str:
+    """Return an idempotency key for a file submitted with these options: the same again is the same batch."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(json.dumps(options, sort_keys=True).encode())
+    return f"file-{digest.hexdigest()}"
+
+
+def _resent(send: Callable[[], T], note: Callable[[str], None] | None) -> T:
+    """Call `send` until it is answered: after a break a few times, and as long as another request takes the file in."""
+    failures, deadline = 0, time.monotonic() + TAKEN_IN_MAX_S
+    while True:
+        try:
+            return send()
+        except RetortError as error:
+            if error.status == 409 and error.retry_after_s is not None and time.monotonic() < deadline:
+                wait_s, failures = error.retry_after_s, 0
+            elif failures == len(RESEND_S) or not _broke_off(error, begun=failures > 0):
+                raise
+            else:
+                wait_s = RESEND_S[failures]
+                failures += 1
+            if note:
+                note(f"{error.title}; sending again in {wait_s:.0f} s")
+        time.sleep(wait_s)
+
+
+def _broke_off(error: RetortError, *, begun: bool) -> bool:
+    """Whether the same request may go through later: at the first attempt, a service that is not there is not."""
+    if error.status:
+        return error.status in {502, 503, 504}
+    unreached = (httpx.ConnectError, httpx.ConnectTimeout)
+    lost = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
+    return isinstance(error.__cause__, lost) and (begun or not isinstance(error.__cause__, unreached))
+
+
+CONTENT_TYPE_OF = {kind: header for header, kind in reversed(CONTENT_TYPES.items())}
+
+
+def _format_of(prompts: Prompts) -> Format | None:
+    """Return the form of what is sent, None where only its bytes can tell."""
+    if isinstance(prompts, Path):
+        return by_name(prompts.name)
+    return None if hasattr(prompts, "read") else Format.JSONL
 
 
 def parse_events(lines: Iterable[str]) -> Iterator[Event]:

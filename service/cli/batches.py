@@ -1,5 +1,6 @@
 """`retort submit` and `retort retry`: prompts on their way to the teachers."""
 
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +13,14 @@ from service.cli.looks import ENDED_BADLY, follow_batch, view_batch
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 
 if TYPE_CHECKING:
-    from service.api.shapes import BatchOut
+    from service.api.shapes import BatchOut, SubmitOut
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the progress until it has ended.")]
 
 
 def submit(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="JSONL, one prompt a line; - reads stdin.")],
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet, one prompt a row; - reads stdin.")],
     teacher: Annotated[list[str], typer.Option(help="Who is asked; may be given more than once.")],
     n: Annotated[int, typer.Option("-n", "--n", help="Answers asked of each teacher for each prompt.", min=1)] = 1,
     temperature: Annotated[
@@ -31,25 +32,58 @@ def submit(
     set_name: Annotated[
         str | None, typer.Option("--set", help="What reports call it when it measures a student.")
     ] = None,
-    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key and prompts submit only once.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="COLUMN:FIELD",
+            help="What a column stands for, as question:prompt or level:meta.level; COLUMN: drops it, "
+            "*:meta keeps all others, *: drops them. May be given more than once.",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="jsonl, csv or parquet, where the file's name does not say.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key; else one made of the file and these options.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Ask anew what was submitted before.")] = False,
     follow: Follow = False,
     json: Json = False,
 ) -> None:
-    """Submit prompts. Either every line is accepted, or the refused ones are listed and nothing is stored.
+    """Submit prompts. Either every row is accepted, or the refused ones are listed and nothing is stored.
 
-    A line is {"prompt": text} or {"messages": [...]}, and may carry id, reference, verifier, category, source, license.
+    A row has prompt (text) or messages, and may have id, reference, verifier, category, source, license, meta.
+
+    The same file with the same options is submitted once: doing it again gives the batch that it made, or goes on with
+    one whose submission broke off. --again makes a new one.
     """
     terminal = begin(ctx, json)
+    if format not in (None, "jsonl", "csv", "parquet"):
+        raise Refused(f"--format: expected jsonl, csv or parquet, found '{format}'")
     sampling = {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "seed": seed}
-    options: dict[str, Any] = {"n": n, "sampling": sampling, "set_name": set_name, "idempotency_key": key}
+    options: dict[str, Any] = {"n": n, "sampling": sampling, "set_name": set_name, "columns": columns or ()}
+    options |= {"format": format, "idempotency_key": key}
     if str(file) == "-":
         batch = terminal.client.submit(sys.stdin.buffer, teacher, **options)
-    elif not file.is_file():
-        raise Refused(f"there is no file {file}")
     else:
-        with bytes_bar(terminal, f"sending {file.name}", file.stat().st_size) as progress:
-            batch = terminal.client.submit(file, teacher, progress=progress, **options)
+        batch = send_file(terminal, file, teacher, again=again, **options)
     _ended(terminal, batch, follow)
+
+
+def send_file(
+    terminal: Terminal, file: Path, teachers: list[str], *, again: bool, title: str = "", **options: Any
+) -> "SubmitOut":
+    """Submit a file under its own key, sent again when the connection breaks; tell of one that was there already."""
+    if not file.is_file():
+        raise Refused(f"there is no file {file}")
+    if again and options.get("idempotency_key") is None:
+        options["idempotency_key"] = secrets.token_hex(16)
+    with bytes_bar(terminal, f"sending {title or file.name}", file.stat().st_size, "checking and storing") as progress:
+        batch = terminal.client.submit(file, teachers, once=True, progress=progress, note=terminal.note, **options)
+    if not batch.new and not terminal.json:
+        terminal.note(f"submitted before, as {batch.id} ({batch.state}); --again asks anew")
+    return batch
 
 
 def retry(
@@ -76,8 +110,13 @@ def _ended(terminal: Terminal, batch: "BatchOut", follow: bool) -> None:
 
 
 @contextmanager
-def bytes_bar(terminal: Terminal, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield what to call with the bytes done so far; a terminal shows a bar, a log nothing."""
+def bytes_bar(
+    terminal: Terminal, title: str, total: int | None, afterwards: str = ""
+) -> Iterator[Callable[[int], None]]:
+    """Yield what to call with the bytes done so far; a terminal shows a bar, a log nothing.
+
+    `afterwards` is its title when all bytes are there and an answer is waited for.
+    """
     if terminal.json or not terminal.err.is_terminal:
         yield lambda _: None
         return
@@ -86,4 +125,4 @@ def bytes_bar(terminal: Terminal, title: str, total: int | None) -> Iterator[Cal
     columns = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(TextColumn("{task.description}"), *columns, console=terminal.err, transient=True) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done: bar.update(task, completed=done, description=(done == total and afterwards) or title)
