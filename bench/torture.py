@@ -28,6 +28,8 @@ BOUND_S = 600.0
 LIFE_MIN_S = 0.5
 """Some processes are killed while they still start, most in the middle of their work."""
 FREEZE_AT, FREEZE_LEASES = 0.3, 2.5
+AWAKE_S = 4.0
+"""How long the worker that is frozen has been at work before, and may be after."""
 TAKING_IN = {"uploading": "postgres", "submitting": "api"}
 """Who is killed while the customer's file is on its way in, before a single answer is there: once, in this time."""
 TAKING_IN_S = 2.0
@@ -131,7 +133,7 @@ class Torture:
                 victim.killed += 1
                 self.revive(victim)
                 self.say(f"killed {victim.name} ({victim.killed} of {self.given.kills}) while {self.customer.phase}")
-        self.freeze_and_thaw(part, now)
+        self.freeze_and_thaw(victims[0], part, now)
         if now - self.told_at > TELL_EVERY_S:
             self.told_at = now
             self.say(
@@ -148,17 +150,19 @@ class Torture:
         """Whether the victim sleeps right now."""
         return self.frozen is not None and victim.name == self.frozen[0].name
 
-    def freeze_and_thaw(self, part: float, now: float) -> None:
-        """Freeze a worker once, beyond its lease, and let it go on."""
+    def freeze_and_thaw(self, victim: Victim, part: float, now: float) -> None:
+        """Freeze the first worker once, in the middle of its work and beyond its lease, and let it go on."""
         worker, frozen_s = self.crew.workers[0], FREEZE_LEASES * self.given.lease_s
-        if not self.froze and part >= FREEZE_AT and worker.runs:
+        if not self.froze and part >= FREEZE_AT and worker.runs and now - victim.started_at > AWAKE_S:
             self.froze, self.frozen = True, (worker, now)
             worker.freeze()
             self.say(f"froze {worker.name} for {frozen_s:g} s; its lease is {self.given.lease_s:g} s")
         elif self.frozen and now - self.frozen[1] > frozen_s:
-            self.frozen[0].thaw()
-            self.say(f"{worker.name} goes on")
             self.frozen = None
+            worker.thaw()
+            self.say(f"{worker.name} goes on")
+            # Time to find that its shards are others' now: what it does then is what this is about.
+            victim.started_at, victim.life_s = now, AWAKE_S
 
     def judge(self, victims: Sequence[Victim]) -> None:
         """Compare what came out with what went in."""

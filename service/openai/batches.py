@@ -13,7 +13,16 @@ from service.openai import outputs, uploads
 from service.openai.errors import Refused
 from service.openai.lines import form
 from service.openai.outputs import OutputFile
-from service.openai.shapes import BatchError, BatchErrors, BatchIn, BatchObject, Page, RequestCounts
+from service.openai.shapes import (
+    BatchError,
+    BatchErrors,
+    BatchIn,
+    BatchObject,
+    OutputTokens,
+    Page,
+    RequestCounts,
+    Usage,
+)
 from service.openai.words import ENDPOINT
 from service.store import batches, completions, files
 from service.store.database import Database
@@ -33,7 +42,11 @@ def create(
     settings: SettingsDep,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> BatchObject:
-    """Start a batch. The same file content under the same `Idempotency-Key` gives the batch that it started before."""
+    """Start a batch. The same file content under the same `Idempotency-Key` gives the batch that it started before.
+
+    Where the last batch of the same content was cancelled or expired, this one takes over its answers and asks for what
+    is missing; with `"retort": {"resume": false}` it asks for everything anew.
+    """
     if body.endpoint != ENDPOINT:
         message = f"a batch can call {ENDPOINT} alone, not '{body.endpoint}'"
         raise Refused(message, param="endpoint", code="invalid_value")
@@ -43,6 +56,7 @@ def create(
             file = files.get(session, body.input_file_id)
         except NotFound as missing:
             raise Refused(missing.detail, param="input_file_id", code="invalid_value") from missing
+        earlier = files.broken_off(session, file) if body.retort.resume else None
     if file.purpose != Purpose.BATCH:
         message = f"file '{file.id}' was uploaded for '{file.purpose}'; upload it with the purpose 'batch'"
         raise Refused(message, param="input_file_id", code="invalid_purpose")
@@ -50,6 +64,7 @@ def create(
         "input_file_id": file.id,
         "completion_window": body.completion_window,
         "expires_at": time.time() + window_s,
+        "continues": earlier.id if earlier else None,
     }
     order = Order(file.teachers, 1, {}, body.metadata or {}, idempotency_key, origin)
     spooled = Spooled(uploads.path_of(settings, file.id), file.sha256)
@@ -123,9 +138,23 @@ def _object(session: Any, batch: Batch) -> BatchObject:
         # As at OpenAI there is one only where something went wrong: clients take its id for the sign of that.
         "error_file_id": errors if opened and (failed or found["cancelled"]) else None,
         "request_counts": RequestCounts(total=batch.prompts, completed=completed, failed=failed),
+        "usage": _usage(found),
+        "retort": {"continues": batch.continues} if batch.continues else None,
         "metadata": batch.meta or None,
     }
     return BatchObject.model_validate(values | _times(batch))
+
+
+def _usage(found: dict[str, int]) -> Usage | None:
+    """Return the tokens that the teachers counted so far; None before the first answer, or where they count none."""
+    if not found["prompt_tokens"] and not found["completion_tokens"]:
+        return None
+    return Usage(
+        input_tokens=found["prompt_tokens"],
+        output_tokens=found["completion_tokens"],
+        output_tokens_details=OutputTokens(reasoning_tokens=found["reasoning_tokens"]),
+        total_tokens=found["prompt_tokens"] + found["completion_tokens"],
+    )
 
 
 def _times(batch: Batch) -> dict[str, int | None]:

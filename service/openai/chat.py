@@ -13,16 +13,17 @@ from pydantic import ValidationError
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
-from service.api.deps import DatabaseDep
-from service.errors import NotFound, TooLarge
+from service.api.deps import DatabaseDep, SettingsDep
+from service.errors import TooLarge
 from service.ingest import texts_of
 from service.models import Teacher
 from service.openai import upstream
-from service.openai.errors import ModelNotFound, Refused
+from service.openai.errors import Refused
 from service.openai.keeping import Read, check, keep
+from service.openai.models import teacher_called
 from service.openai.stream import Relay, renamed
 from service.openai.upstream import Gone, Upstream, refused, while_connected
-from service.store import teachers
+from service.settings import Settings
 from service.store.database import Database
 from service.teachers.protocol import TeacherBusy, TeacherError
 
@@ -80,10 +81,10 @@ class Asked:
 
 
 @router.post("", response_class=Response, openapi_extra=SCHEMA)
-async def create(request: Request, database: DatabaseDep) -> Response:
+async def create(request: Request, database: DatabaseDep, settings: SettingsDep) -> Response:
     """Ask a teacher and return what it answers, byte for byte but for the id; streamed where `stream` is true."""
     asked = _asked(await _body(request))
-    teacher = await run_in_threadpool(_teacher, database, asked.read.model)
+    teacher = await run_in_threadpool(_teacher, database, settings, asked.read.model)
     try:
         return await _answer(request, database, asked, teacher)
     except Gone:
@@ -151,12 +152,9 @@ def _invalid(error: ValidationError) -> Refused:
     return Refused(f"{param}: {message}" if param else "the body is no JSON object", param=param, code=code)
 
 
-def _teacher(database: Database, name: str) -> Teacher:
+def _teacher(database: Database, settings: Settings, name: str) -> Teacher:
     with database.read() as session:
-        try:
-            return teachers.get(session, name)
-        except NotFound as missing:
-            raise ModelNotFound(missing.detail) from missing
+        return teacher_called(session, settings, name)
 
 
 def _payload(text: bytes) -> dict[str, Any]:

@@ -48,7 +48,10 @@ class Body(BaseModel):
     def _is_a_teacher(cls, name: str, info: ValidationInfo) -> str:
         known: Collection[str] = info.context or ()
         if name not in known:
-            message = f"no teacher is called '{name}'{nearest(name, known)}"
+            hint = nearest(name, known)
+            if name.startswith("run_"):
+                hint = "; a student answers once it is served and registered as a teacher of that name"
+            message = f"no teacher is called '{name}'{hint}"
             raise PydanticCustomError("model_not_found", "{message}", {"message": message})
         return name
 

@@ -63,6 +63,13 @@ class BatchIn(Asked):
     completion_window: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}[hd]$")]
     """`24h` as OpenAI has it, or any other number of hours or days; what is pending then ends as `batch_expired`."""
     metadata: Metadata | None = None
+    retort: "BatchWishes" = Field(default_factory=lambda: BatchWishes())
+    """Retort's own wishes; the SDK sends them as `extra_body={"retort": {…}}`."""
+
+
+class BatchWishes(Asked):
+    resume: bool = True
+    """Take over the answers of the last batch of the same file content, if it was cancelled or expired."""
 
 
 class RequestCounts(BaseModel):
@@ -81,6 +88,23 @@ class BatchError(BaseModel):
 class BatchErrors(BaseModel):
     object: Literal["list"] = "list"
     data: list[BatchError]
+
+
+class InputTokens(BaseModel):
+    cached_tokens: int = 0
+    """What teachers had cached is not counted here."""
+
+
+class OutputTokens(BaseModel):
+    reasoning_tokens: int
+
+
+class Usage(BaseModel):
+    input_tokens: int
+    input_tokens_details: InputTokens = InputTokens()
+    output_tokens: int
+    output_tokens_details: OutputTokens
+    total_tokens: int
 
 
 class BatchObject(Identified):
@@ -103,7 +127,10 @@ class BatchObject(Identified):
     cancelling_at: int | None
     cancelled_at: int | None
     request_counts: RequestCounts
+    usage: Usage | None
     metadata: dict[str, Any] | None
+    retort: dict[str, Any] | None
+    """`continues`: the batch whose answers this one took over."""
 
 
 class ModelObject(BaseModel):

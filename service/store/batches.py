@@ -10,7 +10,7 @@ from sqlmodel import Session, col, delete, func, select, update
 from service.errors import Conflict, NotFound
 from service.models import Batch, BatchState, Failure, Job, JobKind, JobState, Prompt, Review, Trace
 from service.models.batches import ENDED
-from service.store import events, queue
+from service.store import events, files, queue
 from service.store.database import Clock, insert_new
 
 SPAN_ROWS = 10_000
@@ -127,6 +127,8 @@ def open_for_work(session: Session, batch: Batch, *, shard_prompts: int) -> Batc
             open_shards[name]["last_prompt"] = prompt_id
             open_shards[name]["total"] += n or batch.n
     _add_jobs(session, batch.id, shards)
+    if batch.continues:
+        files.take_over(session, batch)
     batch.state, batch.in_progress_at = BatchState.IN_PROGRESS, time.time()
     batch.holder, batch.held_until = "", 0.0
     session.add(batch)
@@ -210,7 +212,7 @@ def counts(session: Session, batch: Batch) -> dict[str, int]:
     return {"cancelled": cancelled, "pending": left - cancelled, **found}
 
 
-_SUMMED = ("total", "stored", "failed", "prompt_tokens", "completion_tokens", "reasoning_lost")
+_SUMMED = ("total", "stored", "failed", "prompt_tokens", "completion_tokens", "reasoning_tokens", "reasoning_lost")
 
 
 def reasons(session: Session, batch_id: str) -> dict[str, int]:

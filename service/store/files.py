@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import insert, literal, update
 from sqlalchemy import select as sa_select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, func, or_, select
 
 from service.errors import NotFound
-from service.models import Batch, Failure, Prompt, Trace
+from service.models import Batch, BatchState, Failure, Job, Prompt, Trace
 from service.models.batches import ENDED
 from service.models.files import File, Purpose
 
@@ -71,6 +73,42 @@ def openai_batches(session: Session, *, after: Batch | None, limit: int) -> Sequ
         older = or_(place[0] < after.created_at, and_(place[0] == after.created_at, place[1] < after.id))
         query = query.where(older)
     return session.exec(query.order_by(place[0].desc(), place[1].desc()).limit(limit)).all()
+
+
+BROKEN_OFF = (BatchState.CANCELLED, BatchState.EXPIRED)
+
+
+def broken_off(session: Session, file: File) -> Batch | None:
+    """Return the batch that another one of this file goes on with: the newest of the same content, if it ended early.
+
+    After one that was completed, the same file again is a wish for other answers.
+    """
+    same = select(Batch).join(File, col(File.id) == col(Batch.input_file_id)).where(File.sha256 == file.sha256)
+    newest = session.exec(same.order_by(col(Batch.created_at).desc(), col(Batch.id).desc()).limit(1)).first()
+    return newest if newest is not None and newest.state in BROKEN_OFF else None
+
+
+def take_over(session: Session, batch: Batch) -> None:
+    """Copy the answers of the batch that this one continues, by `custom_id`, and count them as stored in its shards.
+
+    Both are made of the same lines, so the same `custom_id` is the same request. The traces are new rows with the old
+    ones' texts and times; the tokens that they cost stay with the batch that spent them.
+    """
+    table = Trace.__table__  # pyright: ignore[reportAttributeAccessIssue]
+    kept = [column for column in table.columns if column.name not in {"id", "batch_id", "prompt_id"}]
+    old, new = aliased(Prompt), aliased(Prompt)
+    answered = (
+        sa_select(literal(batch.id), new.id, *kept)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .join(old, col(old.id) == table.c.prompt_id)
+        .join(new, and_(col(new.key) == col(old.key), col(new.batch_id) == batch.id))
+        .where(table.c.batch_id == batch.continues, table.c.parent_id.is_(None))
+    )
+    names = ["batch_id", "prompt_id", *(column.name for column in kept)]
+    session.connection().execute(insert(table).from_select(names, answered))
+    mine = and_(table.c.batch_id == batch.id, table.c.teacher == Job.teacher)
+    in_span = table.c.prompt_id.between(Job.first_prompt, Job.last_prompt)
+    stored = sa_select(func.count()).select_from(table).where(mine, in_span).scalar_subquery()
+    session.connection().execute(update(Job).where(col(Job.subject) == batch.id).values(stored=stored))
 
 
 def line_counts(session: Session, batch: Batch, found: dict[str, int]) -> tuple[int, int]:

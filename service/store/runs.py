@@ -38,6 +38,18 @@ def get(session: Session, run_id: str) -> Run:
     return run
 
 
+def student(session: Session, run_id: str) -> Run | None:
+    """Return the run of that id if a student came out of it."""
+    run = session.get(Run, run_id)
+    return run if run is not None and run.state == RunState.SUCCEEDED else None
+
+
+def students(session: Session) -> Sequence[Run]:
+    """Return the runs from which students came, the newest first."""
+    finished = select(Run).where(Run.state == RunState.SUCCEEDED)
+    return session.exec(finished.order_by(col(Run.finished_at).desc(), col(Run.id))).all()
+
+
 def every(session: Session, *, limit: int) -> Sequence[Run]:
     """Return the newest runs."""
     return session.exec(select(Run).order_by(col(Run.created_at).desc(), col(Run.id)).limit(limit)).all()

@@ -21,6 +21,7 @@ def test_a_batch_is_answered_line_by_line(sdk, fake, worker):
     worker()
     batch = submit(sdk, *(line(f"id-{number}", f"{number} + 1 = ?") for number in range(10)), metadata={"team": "a"})
     assert (batch.status, batch.metadata, batch.model) == ("in_progress", {"team": "a"}, "tiny")
+    assert batch.usage is None, "nothing is known yet"
     raw = sdk.batches.with_raw_response.retrieve(ended(sdk, batch.id).id)
     done = strict(Batch, raw)
     assert done.request_counts.model_dump() == {"total": 10, "completed": 10, "failed": 0}
@@ -29,6 +30,12 @@ def test_a_batch_is_answered_line_by_line(sdk, fake, worker):
     assert (done.cancelled_at, done.failed_at, done.expired_at, done.errors, done.error_file_id) == (None,) * 5
     found = rows(sdk, done.output_file_id)
     assert set(found) == {f"id-{number}" for number in range(10)}
+    spent = [row["response"]["body"]["usage"] for row in found.values()]
+    assert done.usage.input_tokens == sum(usage["prompt_tokens"] for usage in spent)
+    assert done.usage.output_tokens == sum(usage["completion_tokens"] for usage in spent)
+    thought = sum(usage["completion_tokens_details"]["reasoning_tokens"] for usage in spent)
+    assert done.usage.output_tokens_details.reasoning_tokens == thought > 0
+    assert done.usage.total_tokens == done.usage.input_tokens + done.usage.output_tokens
     row = found["id-3"]
     assert set(row) == {"id", "custom_id", "response", "error"}
     assert (row["error"], row["response"]["status_code"], bool(row["response"]["request_id"])) == (None, 200, True)

@@ -1,16 +1,38 @@
 """`/v1/models`, and what mistakes look like anywhere under `/v1`."""
 
 import pytest
-from openai import AuthenticationError, NotFoundError, OpenAI, PermissionDeniedError
+from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI, PermissionDeniedError
 from openai.types import Model
 
 from service.app import create_app
+from service.models import Run
 from service.settings import Settings
-from tests.service.openai.conftest import Served, post, strict
+from tests.service.openai.conftest import Served, line, post, register, strict, submit
 
 
-def test_models_are_the_teachers(sdk, fake):
-    assert [model.id for model in sdk.models.list()] == ["small", "tiny"]
+def test_models_are_the_teachers_and_the_students(sdk, fake, database):
+    with database.write() as session:
+        values = {"dataset": "d", "version": 1, "method": "sft", "student": "base"}
+        session.add(Run(id="run_done", state="succeeded", path="runs/run_done", finished_at=1.5, **values))
+        session.add(Run(id="run_failed", state="failed", **values))
+    raw = sdk.models.with_raw_response.list()
+    assert [Model.model_validate(model, strict=True).id for model in raw.http_response.json()["data"]] == [
+        *("small", "tiny", "run_done")
+    ]
+    student = strict(Model, sdk.models.with_raw_response.retrieve("run_done"))
+    assert (student.created, student.owned_by) == (1, "retort")
+    with pytest.raises(NotFoundError, match="retort teacher serve .*runs/run_done/student --name run_done") as missing:
+        sdk.chat.completions.create(model="run_done", messages=[{"role": "user", "content": "2 + 2 = ?"}])
+    assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+    with pytest.raises(PermissionDeniedError, match="belong to their runs"):
+        sdk.models.delete("run_done")
+    with pytest.raises(BadRequestError, match="once it is served and registered"):
+        submit(sdk, line("a", body={"model": "run_done"}))
+    register(database, "run_done")
+    assert [model.id for model in sdk.models.list()] == ["run_done", "small", "tiny"], "served, it is a teacher"
+
+
+def test_a_model_is_one_of_the_sdks(sdk, fake):
     model = strict(Model, sdk.models.with_raw_response.retrieve("tiny"))
     assert (model.id, model.owned_by) == ("tiny", "retort")
 
