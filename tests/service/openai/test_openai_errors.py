@@ -21,7 +21,7 @@ def test_models_are_the_teachers_and_the_students(sdk, fake, database):
     ]
     student = strict(Model, sdk.models.with_raw_response.retrieve("run_done"))
     assert (student.created, student.owned_by) == (1, "retort")
-    with pytest.raises(NotFoundError, match="retort teacher serve .*runs/run_done/student --name run_done") as missing:
+    with pytest.raises(NotFoundError, match=r"retort teacher serve .*runs/run_done/student --name run_done") as missing:
         sdk.chat.completions.create(model="run_done", messages=[{"role": "user", "content": "2 + 2 = ?"}])
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
     with pytest.raises(PermissionDeniedError, match="belong to their runs"):
