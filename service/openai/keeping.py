@@ -49,8 +49,10 @@ def keep(
             teacher,
             prompt,
             [store.trace_row(completion) for completion in found],
+            found,
             prompt_tokens=found[0].prompt_tokens or 0,
             completion_tokens=sum(completion.completion_tokens or 0 for completion in found),
+            reasoning_tokens=sum(completion.reasoning_tokens or 0 for completion in found),
             reasoning_lost=sum(completion.note == Note.LOST_REASONING for completion in found),
         )
 

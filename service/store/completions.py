@@ -23,7 +23,7 @@ from service.models import (
     Review,
     Trace,
 )
-from service.store import batches, events, generation
+from service.store import batches, events, generation, soft_labels
 from service.store.database import Clock, Database, insert_new
 from service.teachers.protocol import Completion
 
@@ -63,16 +63,28 @@ def _storable(text: str) -> str:
 
 
 def keep(
-    session: Session, teacher: str, prompt: dict[str, Any], traces: Sequence[dict[str, Any]], **spent: int
+    session: Session,
+    teacher: str,
+    prompt: dict[str, Any],
+    traces: Sequence[dict[str, Any]],
+    completions: Sequence[Completion] = (),
+    **spent: int,
 ) -> None:
-    """Store one chat completion: its prompt, one trace for each choice, and the tokens it cost."""
+    """Store one chat completion: its prompt, one trace for each choice, and the tokens it cost.
+
+    `completions` are what the traces were made of; the soft labels that came with them are kept too.
+    """
     batch_id = _standing(session, teacher)
     row = Prompt(batch_id=batch_id, line=0, teacher=teacher, n=len(traces), **prompt)
     session.add(row)
     session.flush()
     common = {"batch_id": batch_id, "prompt_id": row.id, "teacher": teacher}
-    insert_new(session, Trace, [trace | common | {"sample_index": index} for index, trace in enumerate(traces)])
-    added = {"total": len(traces), "stored": len(traces), **spent}
+    rows = [trace | common | {"sample_index": index} for index, trace in enumerate(traces)]
+    insert_new(session, Trace, rows)
+    labels, label_bytes = soft_labels.keep(
+        session, batch_id, teacher, soft_labels.rows(rows, completions) if completions else []
+    )
+    added = {"total": len(rows), "stored": len(rows), "labels": labels, "label_bytes": label_bytes, **spent}
     values = {name: getattr(Job, name) + count for name, count in added.items()}
     session.connection().execute(
         update(Job).where(col(Job.subject) == batch_id).values(last_prompt=row.id, finished_at=Clock(), **values)

@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 
 from service.models import Batch, BatchState, Failure, Job, JobKind, JobState, Prompt, Teacher, Trace
 from service.models.batches import ENDED
-from service.store import batches, events, queue
+from service.store import batches, events, queue, soft_labels
 from service.store.database import Clock, insert_new
 
 DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
@@ -71,6 +71,7 @@ def store(
     lease_s: float,
     traces: Sequence[dict[str, Any]],
     failures: Sequence[dict[str, Any]],
+    labels: Sequence[dict[str, Any]] = (),
     **spent: int,
 ) -> None:
     """Keep results of a shard: traces, failures and the tokens `spent`, counted in the job. Raises LeaseLost.
@@ -83,6 +84,9 @@ def store(
     failed_before = len(failures) - insert_new(session, Failure, failures)
     if stored_before or failed_before:
         queue.keep(session, job, lease_s=lease_s, stored=-stored_before, failed=-failed_before)
+    if labels:
+        count, size = soft_labels.keep(session, job.subject, job.teacher, labels)
+        queue.keep(session, job, lease_s=lease_s, labels=count, label_bytes=size)
 
 
 def progress(session: Session, batch_id: str) -> None:
@@ -108,7 +112,7 @@ def hold_back(session: Session, job: Job, *, delay_s: float, reason: str, detail
     queue.put_back(session, job, delay_s=delay_s, reason=reason, detail=detail)
     until = Clock() + delay_s
     due_before = (col(Job.state) == JobState.QUEUED) & (col(Job.run_after) < until)
-    same_teacher = (col(Job.kind) == JobKind.GENERATE) & (col(Job.teacher) == job.teacher)
+    same_teacher = (col(Job.kind) == job.kind) & (col(Job.teacher) == job.teacher)
     values = {"run_after": until, "reason": reason, "detail": detail}
     session.connection().execute(update(Job).where(same_teacher, due_before).values(values))
 

@@ -1,0 +1,282 @@
+"""Soft labels in the database: kept with new traces, ordered for old ones, and read again."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session, col, delete, func, update
+
+from service.errors import Conflict, NotFound
+from service.models import Batch, Job, JobKind, JobState, LabelSource, Prompt, SoftLabels, Teacher, Trace
+from service.models.batches import ENDED
+from service.soft_labels import TopK, pack, unpack
+from service.store import batches, events, queue, teachers
+from service.store.database import insert_new
+from service.teachers.protocol import Completion
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+def subject(batch_id: str) -> str:
+    """Return what jobs that score a batch again work for: not the batch, whose counts are those of its answers."""
+    return f"{batch_id}/soft-labels"
+
+
+# With new traces
+
+
+def rows(traces: Sequence[dict[str, Any]], completions: Sequence[Completion]) -> list[dict[str, Any]]:
+    """Return rows for `keep`, of those answers that brought soft labels, or logprobs that could not become any."""
+    made = []
+    for trace, completion in zip(traces, completions, strict=True):
+        found, reason = completion.labels, completion.labels_missing
+        about = {name: trace[name] for name in ("prompt_id", "sample_index", "created_at")}
+        if found is not None:
+            made.append(about | labels_row(found))
+        elif reason:
+            made.append(about | missing_row(reason))
+    return made
+
+
+def labels_row(labels: TopK) -> dict[str, Any]:
+    """Return the columns that soft labels fill in."""
+    return {"k": labels.k, "tokens": labels.tokens, "data": pack(labels), "reason": "", "detail": ""}
+
+
+def missing_row(reason: str, detail: str = "") -> dict[str, Any]:
+    """Return the same columns where there are none."""
+    return {"k": 0, "tokens": 0, "data": b"", "reason": reason, "detail": detail}
+
+
+def keep(session: Session, batch_id: str, teacher: str, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """Store soft labels that came with answers stored in this transaction; return how many there are, and their bytes.
+
+    A row names its trace by `prompt_id`, `sample_index` and `created_at`: an answer that another worker was quicker to
+    store differs in the last, and gets no labels of a text that it does not hold.
+    """
+    if not rows:
+        return 0, 0
+    query = select(Trace.id, Trace.prompt_id, Trace.sample_index, Trace.created_at).where(  # pyright: ignore[reportCallIssue, reportArgumentType]
+        col(Trace.prompt_id).in_({row["prompt_id"] for row in rows}), col(Trace.teacher) == teacher
+    )
+    traces: dict[tuple[Any, ...], int] = {
+        (row.prompt_id, row.sample_index, row.created_at): row.id for row in session.connection().execute(query)
+    }
+    common = {"batch_id": batch_id, "teacher": teacher, "source": LabelSource.SAMPLED}
+    common["tokenizer_sha256"] = _tokenizer(session, teacher)
+    names = ("k", "tokens", "data", "reason", "detail", "created_at")
+    made = [
+        {"trace_id": trace_id, **common, **{name: row[name] for name in names}}
+        for row in rows
+        if (trace_id := traces.get((row["prompt_id"], row["sample_index"], row["created_at"])))
+    ]
+    if not insert_new(session, SoftLabels, made):
+        return 0, 0
+    there = [row for row in made if row["k"]]
+    return len(there), sum(len(row["data"]) for row in there)
+
+
+def _tokenizer(session: Session, teacher: str) -> str:
+    return session.scalar(select(Teacher.tokenizer_sha256).where(col(Teacher.name) == teacher)) or ""  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+# For old ones
+
+
+@dataclass(frozen=True, slots=True)
+class Unlabelled:
+    """A trace without soft labels, with what it takes to find its tokens again."""
+
+    trace_id: int
+    messages: list[dict[str, Any]]
+    asked: dict[str, Any]
+    """The request's own fields: some of them change how the messages are written out."""
+    raw: bytes
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+def order(session: Session, batch_id: str, *, k: int, teacher: str | None, shard_prompts: int) -> None:
+    """Make jobs that score the traces of an ended batch again, those that have no soft labels yet.
+
+    They are scored by `teacher`, or each by its own. What could not be scored before is tried again. Raises Conflict
+    while the batch, or an earlier order for it, is not done, and where `teacher` is known to split text otherwise.
+    """
+    batch = batches.get(session, batch_id)
+    if batch.state not in ENDED:
+        raise Conflict(f"batch {batch_id} is {batch.state}: soft labels are added to ended batches")
+    about = subject(batch_id)
+    if queue.unfinished(session, about):
+        raise Conflict(f"soft labels for batch {batch_id} are under way already")
+    for name in [teacher] if teacher else batch.teachers:
+        teachers.get(session, name)
+    session.connection().execute(
+        delete(SoftLabels).where(col(SoftLabels.batch_id) == batch_id, col(SoftLabels.reason) != "")
+    )
+    settled = {"total": col(Job.stored), "failed": 0}
+    session.connection().execute(update(Job).where(col(Job.subject) == about).values(settled))
+    shards: dict[str, tuple[Job, int]] = {}
+    for prompt_id, owner, count in session.connection().execute(_unlabelled_by_prompt(batch_id)):  # pyright: ignore[reportAssignmentType]
+        job, prompts = shards.get(owner, (None, shard_prompts))
+        if job is None or prompts == shard_prompts:
+            scorer = teacher or owner
+            _check_tokenizer(session, owner, scorer)
+            payload = {"batch": batch_id, "of": owner, "k": k}
+            job, prompts = Job(kind=JobKind.RESCORE, subject=about, teacher=scorer, payload=payload), 0
+            job.first_prompt = prompt_id
+            session.add(job)
+        job.last_prompt = prompt_id
+        job.total += count
+        shards[owner] = job, prompts + 1
+    session.flush()
+
+
+def _unlabelled_by_prompt(batch_id: str) -> Any:
+    return (
+        select(Trace.prompt_id, Trace.teacher, func.count())  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .outerjoin(SoftLabels, col(SoftLabels.trace_id) == col(Trace.id))
+        .where(col(Trace.batch_id) == batch_id, *_IS_UNLABELLED)
+        .group_by(col(Trace.prompt_id), col(Trace.teacher))
+        .order_by(col(Trace.prompt_id))
+    )
+
+
+_IS_UNLABELLED = (col(SoftLabels.trace_id).is_(None), col(Trace.parent_id).is_(None))
+"""A rewritten trace was never sampled: nobody can say how its text fell into tokens."""
+
+
+def _check_tokenizer(session: Session, owner: str, scorer: str) -> None:
+    known = {name: _tokenizer(session, name) for name in (owner, scorer)}
+    if all(known.values()) and len(set(known.values())) > 1:
+        raise Conflict(
+            f"teacher '{scorer}' has another tokenizer (sha256 {known[scorer][:12]}…) than '{owner}' "
+            f"({known[owner][:12]}…), so it cannot score the tokens that '{owner}' chose"
+        )
+
+
+def unlabelled(session: Session, job: Job, *, limit: int) -> list[Unlabelled]:
+    """Return the next traces that a job has to score; none means that it is done."""
+    batch = batches.get(session, job.payload["batch"])
+    query = (
+        select(  # pyright: ignore[reportCallIssue]
+            *(col(column) for column in (Trace.id, Trace.raw, Trace.finish_reason)),
+            *(col(column) for column in (Trace.prompt_tokens, Trace.completion_tokens)),
+            *(col(column) for column in (Prompt.messages, Prompt.body)),
+        )
+        .join(Prompt, col(Prompt.id) == col(Trace.prompt_id))
+        .outerjoin(SoftLabels, col(SoftLabels.trace_id) == col(Trace.id))
+        .where(col(Trace.prompt_id).between(job.first_prompt, job.last_prompt))
+        .where(col(Trace.batch_id) == batch.id, col(Trace.teacher) == job.payload["of"], *_IS_UNLABELLED)
+        .order_by(col(Trace.prompt_id), col(Trace.id))
+        .limit(limit)
+    )
+    return [
+        Unlabelled(
+            trace_id=row.id,
+            messages=row.messages,
+            asked=batch.sampling | (row.body or {}),
+            raw=row.raw,
+            finish_reason=row.finish_reason,
+            prompt_tokens=row.prompt_tokens,
+            completion_tokens=row.completion_tokens,
+        )
+        for row in session.connection().execute(query)
+    ]
+
+
+def store(session: Session, job: Job, rows: Sequence[dict[str, Any]], *, lease_s: float) -> None:
+    """Keep what scoring brought: rows with `trace_id`, `k`, `tokens`, `data`, `reason`, `detail`. Raises LeaseLost."""
+    there, size = sum(bool(row["k"]) for row in rows), sum(len(row["data"]) for row in rows)
+    queue.keep(session, job, lease_s=lease_s, stored=there, failed=len(rows) - there, label_bytes=size)
+    common = {"batch_id": job.payload["batch"], "teacher": job.teacher, "source": LabelSource.RESCORED}
+    common |= {"tokenizer_sha256": _tokenizer(session, job.teacher), "created_at": time.time()}
+    # The fence is held: nobody else scores these, so all of them are new, or all were stored by a commit whose
+    # acknowledgement was lost.
+    if not insert_new(session, SoftLabels, [common | row for row in rows]):
+        queue.keep(session, job, lease_s=lease_s, stored=-there, failed=there - len(rows), label_bytes=-size)
+    events.emit(session, "soft_labels.progress", job.payload["batch"], **progress(session, job.payload["batch"]))
+
+
+def finish(session: Session, job: Job) -> None:
+    """End a job that has nothing left to score."""
+    queue.finish(session, job)
+    # The row lock makes the last two jobs, ending at once on two workers, count one after the other.
+    session.scalars(select(Batch).where(col(Batch.id) == job.payload["batch"]).with_for_update()).one()
+    if not queue.unfinished(session, job.subject):
+        batch_id = job.payload["batch"]
+        events.emit(session, "soft_labels.completed", batch_id, **progress(session, batch_id))
+
+
+def cancel(session: Session, batch_id: str) -> None:
+    """Score no further; what is stored stays."""
+    batches.get(session, batch_id)
+    if not queue.cancel(session, subject(batch_id)):
+        raise Conflict(f"no soft labels for batch {batch_id} are under way")
+
+
+# Reading
+
+
+def progress(session: Session, batch_id: str) -> dict[str, int]:
+    """Return how far adding soft labels later is: `total, stored, failed, pending, unfinished` (jobs), `bytes`."""
+    sums = [func.coalesce(func.sum(column), 0) for column in (Job.total, Job.stored, Job.failed, Job.label_bytes)]
+    query = select(*sums).where(col(Job.subject) == subject(batch_id))  # pyright: ignore[reportCallIssue, reportArgumentType]
+    total, stored, failed, size = map(int, session.connection().execute(query).one())
+    left = queue.unfinished(session, subject(batch_id))
+    pending = total - stored - failed if left else 0
+    return {"total": total, "stored": stored, "failed": failed, "pending": pending, "unfinished": left, "bytes": size}
+
+
+def sampled(session: Session, batch_id: str) -> tuple[int, int]:
+    """Return how many answers of a batch came with soft labels, and the bytes of those."""
+    sums = [func.coalesce(func.sum(column), 0) for column in (Job.labels, Job.label_bytes)]
+    row = session.connection().execute(select(*sums).where(col(Job.subject) == batch_id)).one()  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return int(row[0]), int(row[1])
+
+
+def reasons(session: Session, batch_id: str) -> dict[str, int]:
+    """Return how many traces have no soft labels, by the reason why."""
+    missing = (col(SoftLabels.batch_id) == batch_id, col(SoftLabels.reason) != "")
+    query = select(SoftLabels.reason, func.count()).where(*missing).group_by(col(SoftLabels.reason))  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return {row[0]: int(row[-1]) for row in session.connection().execute(query)}
+
+
+def tokens(session: Session, batch_id: str) -> int:
+    """Return the completion tokens of a batch that have no soft labels yet: what adding them is about."""
+    query = (
+        select(func.coalesce(func.sum(Trace.completion_tokens), 0))
+        .outerjoin(SoftLabels, col(SoftLabels.trace_id) == col(Trace.id))
+        .where(col(Trace.batch_id) == batch_id, *_IS_UNLABELLED)
+    )
+    return int(session.scalar(query) or 0)
+
+
+def get(session: Session, trace_id: int) -> SoftLabels:
+    """Return a trace's soft labels; NotFound where there are none, with the reason if it is known."""
+    found = session.get(SoftLabels, trace_id)
+    if found is None and session.get(Trace, trace_id) is None:
+        raise NotFound(f"no trace has the id {trace_id}")
+    if found is None:
+        raise NotFound(f"trace {trace_id} has no soft labels; POST /api/batches/ID/soft-labels adds them")
+    if found.reason:
+        why = found.reason.replace("_", " ") + (f": {found.detail}" if found.detail else "")
+        raise NotFound(f"trace {trace_id} has no soft labels: unavailable ({why})")
+    return found
+
+
+def read(session: Session, trace_ids: Sequence[int]) -> dict[int, tuple[SoftLabels, TopK]]:
+    """Return the soft labels of those of `trace_ids` that have some, unpacked: for an export, some hundred at a time.
+
+    At k = 20 a token takes 160 bytes in memory.
+    """
+    query = select(SoftLabels).where(col(SoftLabels.trace_id).in_(trace_ids), col(SoftLabels.k) > 0)
+    return {row.trace_id or 0: (row, unpack(row.data)) for row in session.scalars(query)}
+
+
+def ordered_k(session: Session, batch: Batch) -> int | None:
+    """Return the k that a batch's answers were asked with; None where it asked for no soft labels."""
+    k = batch.sampling.get("top_logprobs")
+    return k if isinstance(k, int) and k > 0 else None
