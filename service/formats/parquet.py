@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 BUFFER_BYTES = 2**20
 """Read ahead of a column chunk; without it whole chunks are read, and those of a million rows are gigabytes."""
 ROWS_AT_ONCE = 256
+HEADROOM = 4
+"""A page's statistics repeat its least and greatest value: only a mean beyond this many limits tells of huge rows."""
 INVALID = "invalid_parquet_row"
 
 
@@ -51,7 +53,7 @@ def _groups(file: "ParquetFile", names: set[str], row_bytes_max: int, after: int
             continue
         chunks = (group.column(place) for place in range(group.num_columns))
         size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in names)
-        if size > row_bytes_max * max(1, group.num_rows):
+        if size > HEADROOM * row_bytes_max * max(1, group.num_rows):
             mean = size // max(1, group.num_rows)
             message = f"its rows hold {mean:,} bytes on average; at most {row_bytes_max:,} are taken"
             raise Problem(f"row group {index + 1}: {message}")
