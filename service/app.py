@@ -13,7 +13,7 @@ from service.limits import Door
 from service.openai import upstream
 from service.settings import Settings
 from service.store.database import Database
-from service.submission import sweep
+from service.submission import sweep, sweep_uploads
 
 DESCRIPTION = "Ask open-weight teachers, keep the good traces, train and measure small students."
 
@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database.create()
         sweep(database)
+        sweep_uploads(settings)
         async with upstream.client(settings) as app.state.upstream:
             yield
         database.close()

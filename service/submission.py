@@ -5,10 +5,12 @@ chunk. When it dies, the same body under the same key takes the batch over and g
 """
 
 import errno
+import fcntl
 import hashlib
 import math
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,6 +38,12 @@ CHUNK_ROWS, CHUNK_BYTES = 2_000, 4 * 2**20
 """Prompts stored in one transaction, whichever comes first: other writers wait no longer than this takes."""
 HOLD_S = 15.0
 """A request that stored nothing for so long is dead: a chunk takes a second, a full disk queue several."""
+UPLOADS = "uploads"
+"""Folder of bodies on their way in, below the data folder."""
+UPLOAD_MAX_S = 24 * 3600.0
+"""Nothing is uploaded for so long, whatever its lock says: not every network file system knows locks."""
+FRESH_S = 60.0
+"""A younger file may be about to be locked."""
 KEEP_S = 24 * 3600.0
 """How long a half-stored batch waits for its body to be sent again under its key."""
 
@@ -77,15 +85,38 @@ class Spooled:
 @contextmanager
 def spool_file(settings: Settings) -> Iterator[Path]:
     """Yield the path of a new file in the data folder; it is gone afterwards."""
-    folder = settings.data_dir / "uploads"
+    folder = settings.data_dir / UPLOADS
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
-    os.close(handle)
     try:
+        # Locked as long as this process lives, so that `sweep_uploads` can tell it from what a dead one left.
+        fcntl.flock(handle, fcntl.LOCK_SH)
         yield Path(name)
     finally:
+        os.close(handle)
         with suppress(FileNotFoundError):
             os.unlink(name)
+
+
+def sweep_uploads(settings: Settings) -> int:
+    """Remove what broken-off uploads of dead processes left on the disk; return how many files."""
+    gone = 0
+    for path in (settings.data_dir / UPLOADS).glob("*.part"):
+        with suppress(FileNotFoundError):
+            age_s = time.time() - path.stat().st_mtime
+            if age_s > UPLOAD_MAX_S or (age_s > FRESH_S and _is_left(path)):
+                path.unlink()
+                gone += 1
+    return gone
+
+
+def _is_left(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
 
 
 async def spool(chunks: AsyncIterator[bytes], path: Path) -> str:

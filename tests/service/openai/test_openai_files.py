@@ -2,12 +2,16 @@
 
 import errno
 import os
+import subprocess
+import sys
+import time
 
 import orjson
 import pytest
 from openai import APIStatusError, BadRequestError, ConflictError, NotFoundError
 from openai.types import FileDeleted, FileObject
 
+from service.submission import spool_file, sweep_uploads
 from tests.service.openai.conftest import jsonl, line, post, submit, upload
 
 
@@ -157,6 +161,27 @@ def test_a_full_disk_is_told_and_nothing_is_kept(sdk, teacher, settings, monkeyp
             upload(sdk, line("a"))
     assert refused.value.status_code == 507
     assert (list(sdk.files.list()), kept(settings)) == ([], [])
+
+
+def test_what_a_killed_upload_left_is_swept_and_a_living_one_is_not(tmp_path, settings):
+    spool = "from service.submission import spool_file; from service.settings import Settings; import os, sys\n"
+    spool += "with spool_file(Settings(data_dir=sys.argv[1])): os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", spool, settings.data_dir], check=False)
+    (left,) = kept(settings)
+    assert sweep_uploads(settings) == 0, "too young to tell"
+    age(left, 120)
+    with spool_file(settings) as living:
+        age(living, 120)
+        assert sweep_uploads(settings) == 1
+        assert kept(settings) == [living]
+        age(living, 2 * 86_400)
+        assert sweep_uploads(settings) == 1
+    assert kept(settings) == []
+
+
+def age(path, by_s: float) -> None:
+    """Let a file look older than it is."""
+    os.utime(path, (time.time() - by_s,) * 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n"])
