@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI
 
 from service import errors, openai, pages
 from service.access import by_method
-from service.api import batches, datasets, events, health, keys, licences, recipes, runs, teachers, traces
+from service.api import batches, datasets, events, health, keys, licences, questions, recipes, runs, teachers, traces
 from service.limits import Door
 from service.openai import upstream
 from service.settings import Settings
@@ -41,7 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.database, app.state.settings = database, settings
     app.add_middleware(Door, settings=settings)
     errors.install(app)
-    for room in (teachers, keys, batches, traces, recipes, datasets, runs, licences, events, health):
+    for room in (teachers, keys, batches, questions, traces, recipes, datasets, runs, licences, events, health):
         app.include_router(room.router, dependencies=[Depends(by_method)])
     openai.install(app)
     pages.install(app)

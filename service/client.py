@@ -229,6 +229,11 @@ class Client:
         """Ask again for the answers of an ended batch that failed or were cancelled."""
         return self._post(BatchOut, f"/api/batches/{_segment(batch_id)}/retry")
 
+    def questions(self, batch_id: str, outcome: str = "keep") -> Iterator[Object]:
+        """Yield the questions of a batch as prompt lines; with `reject` what is unusable, with `all` both."""
+        with self._stream(f"/api/batches/{_segment(batch_id)}/questions", params={"outcome": outcome}) as answer:
+            yield from (_object(line) for line in _lines(answer.iter_bytes()))
+
     # Traces
 
     def traces(self, **query: Any) -> Page[TraceOut]:

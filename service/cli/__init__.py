@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli import batches, datasets, doctor, keys, licences, report, runs, status, teachers, traces, up
+from service.cli import batches, datasets, doctor, keys, licences, questions, report, runs, status, teachers, traces, up
 from service.cli.terminal import BAD_INPUT, FAILED, UNREACHABLE, Refused, Terminal
 
 ERRORS_SHOWN = 20
@@ -100,6 +100,10 @@ app.command()(datasets.export)
 app.command()(runs.train)
 app.command()(report.report)
 
+question = typer.Typer(no_args_is_help=True, help="Prompts from documents: write questions, collect them.")
+question.command()(questions.write)
+question.command()(questions.collect)
+app.add_typer(question, name="questions")
 licence = typer.Typer(no_args_is_help=True, help="What may be done with which licences.")
 licence.command()(licences.check)
 app.add_typer(licence, name="licence")

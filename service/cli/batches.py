@@ -68,7 +68,7 @@ def submit(
         batch = terminal.client.submit(sys.stdin.buffer, teacher, **options)
     else:
         batch = send_file(terminal, file, teacher, again=again, **options)
-    _ended(terminal, batch, follow)
+    ended(terminal, batch, follow)
 
 
 def send_file(
@@ -94,10 +94,11 @@ def retry(
 ) -> None:
     """Ask again for the answers of a batch that failed or were cancelled."""
     terminal = begin(ctx, json)
-    _ended(terminal, terminal.client.retry_batch(batch), follow)
+    ended(terminal, terminal.client.retry_batch(batch), follow)
 
 
-def _ended(terminal: Terminal, batch: "BatchOut", follow: bool) -> None:
+def ended(terminal: Terminal, batch: "BatchOut", follow: bool) -> None:
+    """Show a batch that was just submitted, or with `follow` how it comes to its end."""
     if follow:
         if not terminal.json:
             terminal.note(f"{batch.id}: {batch.prompts:,} prompts, {batch.counts.total:,} answers to come")

@@ -110,11 +110,21 @@ def test_a_quote_left_open_cannot_fill_the_memory(settings, post):
 
 def test_parquet_keeps_numbers_lists_and_nulls_apart(tmp_path, post, prompts):
     messages = [[{"role": "user", "content": "a", "name": None}], None, [{"role": "system", "content": "b"}] * 2]
-    columns = {"prompt": [None, "x", None], "messages": messages, "id": [7, 8, 9], "reference": [0.5, float("nan"), 2.0]}
+    columns = {
+        "prompt": [None, "x", None],
+        "messages": messages,
+        "id": [7, 8, 9],
+        "reference": [0.5, float("nan"), 2.0],
+    }
     body = parquet(tmp_path, **columns)
     assert post(body, PARQUET).json()["prompts"] == 3
     first, second, third = prompts()
-    assert (first.key, first.line, first.messages, first.reference) == ("7", 1, [{"role": "user", "content": "a"}], "0.5")
+    assert (first.key, first.line, first.messages, first.reference) == (
+        "7",
+        1,
+        [{"role": "user", "content": "a"}],
+        "0.5",
+    )
     assert (second.messages, second.reference) == ([{"role": "user", "content": "x"}], None)
     assert (third.line, len(third.messages)) == (3, 2)
 

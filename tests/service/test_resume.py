@@ -27,7 +27,7 @@ from service.store.database import Database
 from service.submission import Order, Spooled, accept, sweep
 from tests.processes import free_ports
 
-LINES = 40_000
+LINES = 16_000
 TEACHER = {"name": "tiny", "base_url": "http://127.0.0.1:9/v1", "model": "m", "license": "mit"}
 CHUNK = submission.CHUNK_ROWS
 
