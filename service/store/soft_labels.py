@@ -47,7 +47,9 @@ def labels_row(labels: TopK) -> dict[str, Any]:
 
 def missing_row(reason: str, detail: str = "") -> dict[str, Any]:
     """Return the same columns where there are none."""
-    return {"k": 0, "tokens": 0, "data": b"", "reason": reason, "detail": detail}
+    # No database keeps NUL or half a surrogate pair, which a server's own words may hold.
+    storable = detail.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return {"k": 0, "tokens": 0, "data": b"", "reason": reason, "detail": storable}
 
 
 def keep(session: Session, batch_id: str, teacher: str, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
@@ -155,6 +157,11 @@ def _check_tokenizer(session: Session, owner: str, scorer: str) -> None:
             f"teacher '{scorer}' has another tokenizer (sha256 {known[scorer][:12]}…) than '{owner}' "
             f"({known[owner][:12]}…), so it cannot score the tokens that '{owner}' chose"
         )
+
+
+def scorer(session: Session, job: Job) -> Teacher | None:
+    """Return the teacher that a job asks, None where nobody of that name is registered any more."""
+    return session.get(Teacher, job.teacher)
 
 
 def unlabelled(session: Session, job: Job, *, limit: int) -> list[Unlabelled]:

@@ -4,8 +4,10 @@ import re
 from typing import Any
 from zlib import crc32
 
+from service.teachers.reasoning import PAIRS
+
 SIZE = 50_000
-_TAGS = re.compile(r"</?think>")
+_TAGS = re.compile("|".join(re.escape(tag) for pair in PAIRS.items() for tag in pair))
 
 
 def of(word: str) -> int:
