@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
-import pyarrow.parquet as pq
 
 from service.errors import NotFound
 
@@ -57,6 +56,8 @@ def jsonl(folder: Path, split: str) -> Iterator[bytes]:
 
 
 def _rows(files: list[Path]) -> Iterator[bytes]:
+    import pyarrow.parquet as pq
+
     for path in files:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1000):

@@ -7,6 +7,7 @@ import orjson
 import zstandard
 from sqlmodel import Session
 
+from service import label_view
 from service.api.shapes import BatchOut, LedgerRow, TraceDetail, TraceOut, VerdictOut, VersionOut
 from service.models import Batch, DatasetVersion, Prompt, Trace, VerdictRow
 from service.store import batches, datasets, traces
@@ -24,6 +25,7 @@ def batch_out(session: Session, batch: Batch) -> BatchOut:
         | counts
         | {
             "counts": counts,
+            "soft_labels": label_view.of_batch(session, batch, counts),
             "reasons": batches.reasons(session, batch.id) if counts["failed"] else {},
             "waiting": batches.waiting(session, batch.id) if counts["pending"] else {},
             "answers_per_s": answers_per_s,
@@ -50,7 +52,7 @@ def trace_detail(session: Session, trace_id: int) -> TraceDetail:
 
 
 def _trace_values(trace: Trace, prompt: Prompt, verdict: VerdictRow | None) -> dict[str, Any]:
-    asked = {name: getattr(prompt, name) for name in ("key", "messages", "reference", "category")}
+    asked = {name: getattr(prompt, name) for name in ("key", "messages", "reference", "category", "meta")}
     judged = {name: getattr(verdict, name, None) for name in ("outcome", "reason", "detail")}
     return trace.model_dump(exclude={"raw"}) | {"batch": trace.batch_id} | asked | judged
 

@@ -12,6 +12,8 @@ from service.urls import normal_base_url
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """Names are ids: they stand in paths, headers and file names."""
 Use = Literal["research", "commercial"]
+LABELS_MAX = 256
+"""Entries of a soft label; `retort teacher serve` allows its teachers to give as many."""
 
 
 class Asked(BaseModel):
@@ -33,6 +35,8 @@ class TeacherIn(Asked):
     license: str = ""
     """SPDX id, Hugging Face tag or the model's own licence name; empty means unknown, and unknown blocks an export."""
     revision: str | None = None
+    tokenizer_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """Of the model's `tokenizer.json`, so that stored token ids keep their meaning; empty means unknown."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Name of the environment variable of the workers that holds the key."""
     max_concurrency: int = Field(default=64, ge=1, le=4096)
@@ -50,6 +54,7 @@ class TeacherOut(Given):
     model: str
     license: str
     revision: str | None
+    tokenizer_sha256: str
     api_key_env: str | None
     max_concurrency: int
     health: dict[str, Any] | None
@@ -94,6 +99,8 @@ class Sampling(Asked):
     max_tokens: PositiveInt | None = None
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = None
+    top_logprobs: int | None = Field(default=None, ge=1, le=LABELS_MAX)
+    """Soft labels: keep the so many likeliest tokens for each token of an answer, the chosen one included."""
 
 
 class SubmitQuery(Sampling):
@@ -119,6 +126,67 @@ class Counts(BaseModel):
     pending: int
 
 
+class LabelsEstimate(BaseModel):
+    """How much soft labels will take, at most."""
+
+    bytes_max: int | None
+    """None where it cannot be told."""
+    answers: int
+    tokens_max: int | None
+    """Of all answers together."""
+    bytes_per_token: float
+    unknown: str = ""
+    """What is missing to tell more."""
+
+
+class BatchLabels(BaseModel):
+    """Soft labels of a batch's answers."""
+
+    state: Literal["none", "in_progress", "ended"] = "none"
+    """Of adding them later: `none` where nobody asked for that."""
+    top_logprobs: int | None = None
+    """Asked for with the answers."""
+    stored: int = 0
+    bytes: int = 0
+    pending: int = 0
+    """Traces that are yet to be scored."""
+    unavailable: dict[str, int] = {}
+    """Answers without soft labels by reason, such as `no_token_ids` or `retokenized_differently`."""
+    waiting: dict[str, int] = {}
+    """Jobs that wait, by reason."""
+    tokenizer_sha256: dict[str, str] = {}
+    """By teacher; empty means that nobody said with which tokenizer its token ids are to be read."""
+    estimate: LabelsEstimate | None = None
+
+
+class LabelsIn(Asked):
+    top_logprobs: int = Field(ge=1, le=LABELS_MAX)
+    """Entries for each token, the chosen one included."""
+    teacher: str | None = None
+    """Who scores the traces; left out, each one's own teacher. It must split text as that one does."""
+
+
+class TraceLabels(Given):
+    """Soft labels of one trace, one row for each token: first the chosen token, then the likeliest others."""
+
+    trace: int
+    teacher: str
+    source: str
+    """`sampled` with the answer, or `rescored` later."""
+    k: int
+    tokens: int
+    tokenizer_sha256: str
+    """Empty means unknown."""
+    bytes: int
+    """As stored."""
+    offset: int
+    """The first token of this page."""
+    ids: list[list[int]]
+    logprobs: list[list[float]]
+    next: int | None
+    """The `offset` of the next page."""
+
+
 class BatchOut(Given):
     id: str
     state: str
@@ -136,6 +204,8 @@ class BatchOut(Given):
     completion_tokens: int
     reasoning_lost: int
     """Answers whose usage counts reasoning tokens while no reasoning text came."""
+    soft_labels: BatchLabels | None = None
+    """None where none were asked for and none are there."""
     answers_per_s: float | None
     tokens_per_s: float | None
     eta_s: float | None
@@ -208,6 +278,8 @@ class TraceDetail(TraceOut):
     reviews: list[ReviewOut]
     raw: Any
     """The teacher's choice object as it came."""
+    meta: dict[str, Any] | None
+    """What the submitter noted beside the prompt, such as the passage that a question is from."""
 
 
 class LedgerRow(Given):

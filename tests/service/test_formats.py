@@ -1,6 +1,8 @@
 """CSV, Parquet and column maps over REST: what is stored, and how a mistake in the file is named."""
 
 import decimal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +233,8 @@ def test_meta_is_bounded(post):
     error = first_error(post(b'{"prompt": "x", "meta": {"a": "' + b"x" * 20_000 + b'"}}\n'))
     assert (error["field"], "at most 16,384 are kept" in error["message"]) == ("meta", True)
     assert first_error(post(b'{"prompt": "x", "meta": [1]}\n'))["field"] == "meta"
+
+
+def test_what_reads_tables_is_loaded_when_the_first_table_comes():
+    look = "import sys, service.app; print([m for m in ('pyarrow', 'semantic_text_splitter') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -181,6 +181,10 @@ def test_a_start_keeps_what_has_a_key_and_removes_what_has_none(database, settin
     half_stored(database, order, body, monkeypatch)
     sweep(database)
     assert stored(database)[0] == 20
+    half = state_of(database, order)
+    assert half is not None
+    with pytest.raises(Conflict, match="still being stored"), database.write() as session:
+        batches.cancel(session, half.id)
     with database.write() as session:
         session.connection().execute(text("update batch set idempotency_key = null"))
     sweep(database)

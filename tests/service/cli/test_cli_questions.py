@@ -67,6 +67,8 @@ def test_documents_become_prompts_that_know_their_passage(
         ("how many mills  does the elbe pass?", "1"),
     }
     assert (question["source"], question["license"], question["category"]) == (origin["document"], "cc0-1.0", "rivers")
+    assert trace.meta is not None
+    assert trace.meta["passage"] == origin
     assert TEXT[origin["start"] : origin["end"]] in trace.messages[0]["content"]
     assert (origin["seed"], question["meta"]["teacher"], question["meta"]["batch"]) == (5, "tiny", batch["id"])
     assert {row["reason"] for row in rows(rejected)} == {"duplicate", "not_json", "refers_to_passage"}
