@@ -8,7 +8,20 @@ from fastapi import Depends, FastAPI
 
 from service import errors, openai, pages
 from service.access import by_method
-from service.api import batches, datasets, events, health, keys, licences, questions, recipes, runs, teachers, traces
+from service.api import (
+    batches,
+    datasets,
+    events,
+    health,
+    keys,
+    licences,
+    questions,
+    recipes,
+    runs,
+    soft_labels,
+    teachers,
+    traces,
+)
 from service.limits import Door
 from service.openai import upstream
 from service.settings import Settings
@@ -43,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     for room in (teachers, keys, batches, questions, traces, recipes, datasets, runs, licences, events, health):
         app.include_router(room.router, dependencies=[Depends(by_method)])
+    app.include_router(soft_labels.router, dependencies=[Depends(by_method)])
     openai.install(app)
     pages.install(app)
     return app

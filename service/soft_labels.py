@@ -30,8 +30,6 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-K_MAX = 256
-"""Most entries a token may have; `retort teacher serve` allows as many."""
 NO_TOKEN = 0xFFFF_FFFF
 """Fills a row for which the teacher gave fewer than k entries; its logprob is the floor."""
 STEPS = 1024

@@ -246,9 +246,15 @@ def sampled(session: Session, batch_id: str) -> tuple[int, int]:
 
 def reasons(session: Session, batch_id: str) -> dict[str, int]:
     """Return how many traces have no soft labels, by the reason why."""
-    missing = (col(SoftLabels.batch_id) == batch_id, col(SoftLabels.reason) != "")
+    # Greater, not unequal: the index then leads past the rows that have labels.
+    missing = (col(SoftLabels.batch_id) == batch_id, col(SoftLabels.reason) > "")
     query = select(SoftLabels.reason, func.count()).where(*missing).group_by(col(SoftLabels.reason))  # pyright: ignore[reportCallIssue, reportArgumentType]
     return {row[0]: int(row[-1]) for row in session.connection().execute(query)}
+
+
+def tokenizers(session: Session, names: Sequence[str]) -> dict[str, str]:
+    """Return the tokenizer hashes that are stated for teachers now; empty where none is."""
+    return {name: _tokenizer(session, name) for name in names}
 
 
 def tokens(session: Session, batch_id: str) -> int:
@@ -283,7 +289,7 @@ def read(session: Session, trace_ids: Sequence[int]) -> dict[int, tuple[SoftLabe
     return {row.trace_id or 0: (row, unpack(row.data)) for row in session.scalars(query)}
 
 
-def ordered_k(session: Session, batch: Batch) -> int | None:
+def ordered_k(batch: Batch) -> int | None:
     """Return the k that a batch's answers were asked with; None where it asked for no soft labels."""
     k = batch.sampling.get("top_logprobs")
     return k if isinstance(k, int) and k > 0 else None
