@@ -24,12 +24,11 @@ from bench.crew import Crew, Member
 from bench.customer import TEACHER, Customer
 from tests.postgres import PostgresMissing, PostgresServer
 
-BOUND_S = 600.0
 LIFE_MIN_S = 0.5
 """Some processes are killed while they still start, most in the middle of their work."""
 FREEZE_AT, FREEZE_LEASES = 0.3, 2.5
-AWAKE_S = 4.0
-"""How long the worker that is frozen has been at work before, and may be after."""
+AWAKE_PART = 0.6
+"""Of the longest life: how long the worker that is frozen has been at work before, and may be after."""
 TAKING_IN = {"uploading": "postgres", "submitting": "api"}
 """Who is killed while the customer's file is on its way in, before a single answer is there: once, in this time."""
 TAKING_IN_S = 2.0
@@ -91,8 +90,10 @@ class Torture:
         victims = self.victims()
         self.customer.start()
         while self.customer.is_alive() or self.frozen:
-            if time.monotonic() - self.began > BOUND_S:
-                self.problems.append(f"not done within {BOUND_S:g} s; the customer was {self.customer.phase}")
+            if time.monotonic() - self.began > self.given.bound_s:
+                self.problems.append(
+                    f"not done within {self.given.bound_s:g} s; the customer was {self.customer.phase}"
+                )
                 break
             self.hurt(victims)
             time.sleep(0.1)
@@ -125,7 +126,7 @@ class Torture:
             if not victim.runs():
                 victim.ended += 1
                 self.revive(victim)
-            elif self.is_frozen(victim) or not victim.due or now - victim.started_at < victim.life_s:
+            elif self.is_spared(victim, part) or not victim.due or now - victim.started_at < victim.life_s:
                 continue
             elif part >= victim.due[0]:
                 victim.due.pop(0)
@@ -146,14 +147,16 @@ class Torture:
         victim.started_at = time.monotonic()
         victim.life_s = self.chance.uniform(LIFE_MIN_S, self.given.life_s)
 
-    def is_frozen(self, victim: Victim) -> bool:
-        """Whether the victim sleeps right now."""
-        return self.frozen is not None and victim.name == self.frozen[0].name
+    def is_spared(self, victim: Victim, part: float) -> bool:
+        """Whether the victim sleeps right now, or is the next to."""
+        is_due = part >= FREEZE_AT and not self.froze
+        return victim.name == self.crew.workers[0].name and (is_due or self.frozen is not None)
 
     def freeze_and_thaw(self, victim: Victim, part: float, now: float) -> None:
         """Freeze the first worker once, in the middle of its work and beyond its lease, and let it go on."""
         worker, frozen_s = self.crew.workers[0], FREEZE_LEASES * self.given.lease_s
-        if not self.froze and part >= FREEZE_AT and worker.runs and now - victim.started_at > AWAKE_S:
+        awake_s = AWAKE_PART * self.given.life_s
+        if not self.froze and part >= FREEZE_AT and worker.runs and now - victim.started_at > awake_s:
             self.froze, self.frozen = True, (worker, now)
             worker.freeze()
             self.say(f"froze {worker.name} for {frozen_s:g} s; its lease is {self.given.lease_s:g} s")
@@ -162,7 +165,7 @@ class Torture:
             worker.thaw()
             self.say(f"{worker.name} goes on")
             # Time to find that its shards are others' now: what it does then is what this is about.
-            victim.started_at, victim.life_s = now, AWAKE_S
+            victim.started_at, victim.life_s = now, awake_s
 
     def judge(self, victims: Sequence[Victim]) -> None:
         """Compare what came out with what went in."""
@@ -258,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard-prompts", type=int, default=256, help="prompts in one job")
     parser.add_argument("--lease-s", type=float, default=4.0, help="how long a silent worker keeps a shard")
     parser.add_argument("--life-s", type=float, default=7.0, help="longest that a process lives between two kills")
+    parser.add_argument("--bound-s", type=float, default=600.0, help="longest that all of it may take")
     parser.add_argument("--seed", type=int, default=0, help="of the moments; the machine adds its own chance")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sqlite", action="store_true", help="the embedded database, which is no process to be killed")
@@ -275,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torture.play()
     except RuntimeError as error:
         torture.problems.append(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         torture.problems.append("interrupted")
     finally:
         ended = torture.stop()

@@ -9,8 +9,8 @@ import pytest
 from tests.conftest import leave_out
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["--lines", "600", "--kills", "2", "--in-flight", "32", "--latency-ms", "500"]
-SMALL += ["--shard-prompts", "40", "--lease-s", "2", "--life-s", "3"]
+SMALL = ["--lines", "600", "--kills", "2", "--in-flight", "32", "--latency-ms", "1300"]
+SMALL += ["--shard-prompts", "40", "--lease-s", "2", "--life-s", "2", "--bound-s", "270"]
 
 
 def play(*options: str) -> subprocess.CompletedProcess[str]:
