@@ -1,4 +1,4 @@
-"""The two pieces of statistics in a report, as scipy has them."""
+"""The two pieces of statistics in pass rates and reports, as scipy has them."""
 
 from typing import NamedTuple
 

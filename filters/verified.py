@@ -48,9 +48,10 @@ class Verified(Filter):
         from filters.verifiers.pool import Pool
 
         with Pool(timeout_s=self.timeout_s) as pool:
-            yield from pool.verify_many(map(self._item, samples))
+            yield from pool.verify_many(map(self.item, samples))
 
-    def _item(self, sample: Sample) -> tuple[str, str, str] | Verdict:
+    def item(self, sample: Sample) -> tuple[str, str, str] | Verdict:
+        """Return what the pool is to judge, or the verdict where there is nothing to judge."""
         name = sample.verifier or self.default_verifier
         if name not in VERIFIERS:
             nearest = _nearest(name)

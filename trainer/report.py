@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from trainer.evaluate import MODES, TEACHER, Mode, Result
 from trainer.finish import Trained
 from trainer.questions import Exam
-from trainer.statistics import mcnemar, wilson
+from filters.statistics import mcnemar, wilson
 
 
 class _Shape(BaseModel):

@@ -10,9 +10,11 @@ from typing import Any
 from service.models import Batch, Job
 from service.store import generation, queue
 from service.store.generation import Ask
-from service.teachers.protocol import Sampling, TeacherBusy, TeacherError
+from service.teachers.protocol import Completion, Sampling, TeacherBusy, TeacherError
 from service.teachers.retry import ATTEMPTS_MAX, next_attempt
 from workers.database import AsyncDatabase
+from workers.gate import Lane
+from workers.judge import Judge
 from workers.results import Results, failure, store
 from workers.seats import Seat
 
@@ -46,15 +48,17 @@ class Shard:
         bounds: Bounds,
         may_announce: Callable[[str], bool],
         change: asyncio.Event,
+        judge: Judge | None = None,
     ) -> None:
+        """Prepare; `judge` is needed for a batch with `accept_k`."""
         self.job, self.batch, self.seat = job, batch, seat
-        self.database, self.bounds, self.may_announce = database, bounds, may_announce
+        self.database, self.bounds, self.may_announce, self.judge = database, bounds, may_announce, judge
         self._change = change
         self._results = Results()
         self._flush_now = asyncio.Event()
         self._askers: set[asyncio.Task[None]] = set()
         self._flying: set[asyncio.Task[Any] | None] = set()
-        """Askers whose request is on its way: `halt` lets them end."""
+        """Askers whose request is on its way or being judged: `halt` lets them end."""
         self.opened = asyncio.Event()
         """Set when its prompts wait at the gate, or when there are none."""
         self._halted = self._all_asked = False
@@ -71,7 +75,7 @@ class Shard:
         if self._down is None:
             await self.database.write(queue.put_back, self.job)
             return
-        delay_s = self.seat.gate.down()
+        delay_s = self.seat.gate.waits_s()
         detail = f"no answer from {self.seat.address} ({self._down}); next look in {delay_s:g} s"
         log.warning("shard %s waits: %s", self.job.id, detail)
         await self.database.write(generation.hold_back, self.job, delay_s=delay_s, reason=TEACHER_DOWN, detail=detail)
@@ -107,47 +111,77 @@ class Shard:
 
     async def _ask(self, ask: Ask) -> None:
         """Ask for a prompt's missing answers until they are there or given up; between two tries it holds no slot."""
-        wanted, attempts = ask.sample_indexes, 0
+        wanted, attempts, task = ask.sample_indexes, 0, asyncio.current_task()
         while wanted:
-            async with self.seat.gate:
+            async with self.seat.gate.slot() as slot:
                 if self._halted:
                     return
-                came, trouble = await self._try(ask, wanted)
-            attempts += 1
-            wanted = wanted[came:]
+                self._flying.add(task)
+                completions, trouble = await self._try(ask, self._turn(ask, wanted), slot.lane)
+            self._results.busy_s += slot.busy_s
+            wanted = await self._take_in(ask, wanted, completions)
+            self._flying.discard(task)
             if self._down or not wanted:
                 return
+            if trouble is None:
+                attempts = 0
+                continue
+            if slot.lane.is_down:
+                continue  # another server may answer: the prompt has lost nothing but a moment
+            attempts += 1
             wait_s = self._wait_s(attempts, trouble)
             if wait_s is None:
                 self._give_up(ask, wanted, trouble, attempts)
                 return
             await asyncio.sleep(wait_s)
 
-    async def _try(self, ask: Ask, wanted: Sequence[int]) -> tuple[int, TeacherError]:
-        """Send one request and take in its answers; return how many came and what was wrong if they were too few."""
-        gate, task = self.seat.gate, asyncio.current_task()
-        self._flying.add(task)
+    def _turn(self, ask: Ask, wanted: Sequence[int]) -> Sequence[int]:
+        """Return which answers to ask for next: all of them, or as many as would be enough if they were right."""
+        return wanted if self.batch.accept_k is None else wanted[: self.batch.accept_k - ask.accepted]
+
+    async def _try(
+        self, ask: Ask, wanted: Sequence[int], lane: Lane
+    ) -> tuple[Sequence[Completion], TeacherError | None]:
+        """Send one request; return its answers, and what was wrong if they are too few."""
         try:
-            completions = await self.seat.client.complete(ask.messages, self._sampling(ask, wanted), len(wanted))
+            client = self.seat.clients[lane.address]
+            completions = await client.complete(ask.messages, self._sampling(ask, wanted), len(wanted))
         except TeacherBusy as busy:
-            gate.busy(busy)
-            if busy.reason in NOBODY_THERE or (busy.away and gate.refuses_all):
-                self._down = busy
-                self.halt()
-            return 0, busy
+            lane.busy(busy)
+            if busy.reason in NOBODY_THERE or (busy.away and lane.refuses_all):
+                lane.down()
+                if self.seat.gate.is_down:
+                    self._down = busy
+                    self.halt()
+            return (), busy
         except TeacherError as refused:
-            return 0, refused
+            return (), refused
         except Exception as error:
             # Our own mistake with one prompt must neither stop the others nor be tried for ever.
             log.exception("prompt %s of %s", ask.prompt_id, self.batch.id)
-            return 0, TeacherError("worker_error", repr(error))
-        finally:
-            self._flying.discard(task)
-        self._results.add(ask.prompt_id, wanted, completions)
-        self._wake_keeper()
-        if gate.answered():
+            return (), TeacherError("worker_error", repr(error))
+        if lane.answered(completions):
             await self.database.write(generation.let_go, self.job.teacher, TEACHER_DOWN)
-        return len(completions), TeacherBusy("wrong_n", f"{len(completions)} of {len(wanted)} answers came")
+        if len(completions) >= len(wanted):
+            return completions, None
+        return completions, TeacherBusy("wrong_n", f"{len(completions)} of {len(wanted)} answers came")
+
+    async def _take_in(self, ask: Ask, wanted: Sequence[int], completions: Sequence[Completion]) -> Sequence[int]:
+        """Keep answers for the first of `wanted`; return those that are still to be asked for."""
+        if not completions:
+            return wanted
+        accepted: Sequence[bool | None] = [None] * len(completions)
+        if self.batch.accept_k is not None and self.judge is not None:
+            accepted = await self.judge.accept(ask, completions)
+            ask.accepted += sum(accepted)
+            ask.tokens += sum(completion.completion_tokens or 0 for completion in completions)
+        self._results.add(ask.prompt_id, wanted, completions, accepted)
+        wanted = wanted[len(completions) :]
+        if wanted and generation.is_enough(self.batch, ask.accepted, ask.tokens):
+            self._results.spared += len(wanted)
+            wanted = ()
+        self._wake_keeper()
+        return wanted
 
     def _wait_s(self, attempts: int, trouble: TeacherError) -> float | None:
         """Return how long to wait before the next try, None when there is none: the setting says how many."""

@@ -1,4 +1,4 @@
-"""Teachers as this worker asks them: one client with one connection pool for each, and one gate before it."""
+"""Teachers as this worker asks them: one client with one connection pool for each server, one gate before them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,17 +10,21 @@ from service.store import teachers
 from service.teachers.protocol import Teacher as Client
 from service.teachers.protocol import TeacherRefused
 from workers.database import AsyncDatabase
-from workers.gate import Gate
+from workers.gate import Gate, Lane
 from workers.teachers import TEACHERS
 
 
 @dataclass(slots=True)
 class Seat:
-    """One teacher's client and gate."""
+    """One teacher: a client for each of its servers by address, and the gate before them."""
 
-    client: Client
+    clients: dict[str, Client]
     gate: Gate
-    address: str
+
+    @property
+    def address(self) -> str:
+        """Where it is, for messages."""
+        return " and ".join(self.clients)
 
 
 class Seats:
@@ -47,13 +51,18 @@ class Seats:
             teacher = await self._look_at(teacher)
         # Only vLLM and its kin tell `max_model_len` when probed, and know the field that counts each answer's tokens.
         token_ids = bool((teacher.health or {}).get("max_model_len"))
-        asked = (teacher.backend, teacher.base_url, teacher.model, teacher.api_key_env, token_ids)
+        addresses = tuple(dict.fromkeys([teacher.base_url, *teacher.replicas]))
+        asked = (teacher.backend, addresses, teacher.model, teacher.api_key_env, token_ids)
         known = self._seats.get(teacher.name)
         if known is None or known[0] != asked:
-            client = self._client(teacher, token_ids)
-            gate = known[1].gate if known else Gate(teacher.max_concurrency, self._change)
-            known = self._seats[teacher.name] = (asked, Seat(client, gate, teacher.base_url))
-        known[1].gate.ceiling = teacher.max_concurrency
+            clients = {address: self._client(teacher, address, token_ids) for address in addresses}
+            seat = Seat(clients, known[1].gate if known else Gate(self._change))
+            # What is known of a server outlives a change of the others.
+            lanes = {lane.address: lane for lane in seat.gate.lanes}
+            seat.gate.lanes = [lanes.get(each) or Lane(each, teacher.max_concurrency) for each in addresses]
+            known = self._seats[teacher.name] = (asked, seat)
+        for lane in known[1].gate.lanes:
+            lane.ceiling = teacher.max_concurrency
         return known[1]
 
     async def close(self) -> None:
@@ -71,10 +80,10 @@ class Seats:
         health = await asyncio.to_thread(probe, teacher.name, teacher.base_url, teacher.model, teacher.api_key_env)
         return await self._database.write(teachers.note_health, teacher.name, health)
 
-    def _client(self, teacher: Teacher, token_ids: bool) -> Client:
+    def _client(self, teacher: Teacher, address: str, token_ids: bool) -> Client:
         try:
             client = TEACHERS[teacher.backend](
-                teacher.base_url,
+                address,
                 teacher.model,
                 api_key_env=teacher.api_key_env,
                 timeout_s=self._settings.request_timeout_s,

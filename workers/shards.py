@@ -13,6 +13,7 @@ from service.teachers.protocol import TeacherRefused
 from workers.database import AsyncDatabase
 from workers.gate import DOWN_MAX_S
 from workers.generate import Bounds, Shard
+from workers.judge import Judge
 from workers.seats import Seats
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class Shards:
         self._change = asyncio.Event()
         """Set when there may be room for another shard."""
         self._seats = Seats(settings, database, self._change)
+        self._judge: Judge | None = None
+        """Made for the first batch that needs one."""
         self._tasks: dict[asyncio.Task[None], Held] = {}
         self._announced: dict[str, float] = {}
         self._halted = False
@@ -86,8 +89,10 @@ class Shards:
                 held.shard.abort()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections and end what judges."""
         await self._seats.close()
+        if self._judge:
+            self._judge.close()
 
     async def _stopped(self) -> None:
         while not self._halted:
@@ -130,7 +135,11 @@ class Shards:
     async def _run(self, held: Held) -> None:
         batch, teacher = await self._database.read(generation.assignment, held.job)
         seat = await self._seats.take(teacher)
-        held.shard = Shard(held.job, batch, seat, self._database, self._bounds, self._may_announce, self._change)
+        if batch.accept_k is not None and self._judge is None:
+            self._judge = Judge()
+        held.shard = Shard(
+            held.job, batch, seat, self._database, self._bounds, self._may_announce, self._change, self._judge
+        )
         if self._halted:
             held.shard.halt()
         await held.shard.run()

@@ -33,7 +33,11 @@ class Batch(SQLModel, table=True):
     state: BatchState = word(BatchState, BatchState.VALIDATING, index=True)
     teachers: list[str] = json_field(list)
     n: int = 1
-    """Answers asked of each teacher for each prompt."""
+    """Answers asked of each teacher for each prompt; with `accept_k` the most that are."""
+    accept_k: int | None = None
+    """A prompt is done with a teacher as soon as so many of its answers are right; None means: when it has `n`."""
+    token_budget: int | None = None
+    """… or when its answers have so many tokens in all."""
     sampling: dict[str, Any] = json_field(dict)
     """Passed to the teacher as given: `temperature`, `max_tokens`, `top_p`, `seed`, …"""
     meta: dict[str, Any] = json_field(dict)

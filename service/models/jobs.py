@@ -55,6 +55,8 @@ class Job(SQLModel, table=True):
     completion_tokens: int = Field(default=0, sa_type=BigInteger)
     reasoning_tokens: int = Field(default=0, sa_type=BigInteger)
     """Of the completion tokens, those that the teacher counted as reasoning; of n answers at once it counts none."""
+    busy_s: float = 0.0
+    """Seconds of its teacher's servers that went into it; requests in flight together share the time evenly."""
     reasoning_lost: int = 0
     """Answers whose usage counts reasoning tokens while no reasoning text came."""
     labels: int = 0

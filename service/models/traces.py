@@ -30,6 +30,8 @@ class Trace(SQLModel, table=True):
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
     latency_ms: int | None = None
+    accepted: bool | None = None
+    """Whether the worker found it right as it came, in a batch with `accept_k`; None where it did not judge."""
     raw: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     """The teacher's choice object as it came, zstd-compressed JSON."""
     created_at: float = created()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select, union_all, update
+from sqlalchemy import case, func, select, union_all, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col
@@ -19,7 +19,7 @@ DatabaseAway = (OperationalError, InterfaceError, PoolTimeout)
 """What a database that restarts, is locked or has a full disk raises: the same transaction may be tried again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """A prompt with those of its answers that are still missing."""
 
@@ -28,6 +28,12 @@ class Ask:
     sample_indexes: list[int]
     body: dict[str, Any] = field(default_factory=dict)
     """The prompt's own sampling, which goes before the batch's."""
+    reference: str | None = None
+    verifier: str | None = None
+    accepted: int = 0
+    """Answers that are there already and were found right; counted only in a batch with `accept_k`."""
+    tokens: int = 0
+    """… and the tokens of all that are there."""
 
 
 def assignment(session: Session, job: Job) -> tuple[Batch, Teacher | None]:
@@ -49,8 +55,9 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
     answered: dict[int, set[int]] = {}
     for row in session.connection().execute(done):
         answered.setdefault(row.prompt_id, set()).add(row.sample_index)
+    had = _had(session, job) if batch.accept_k else {}
     prompts = (
-        select(Prompt.id, Prompt.messages, Prompt.n, Prompt.body)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        select(Prompt.id, Prompt.messages, Prompt.n, Prompt.body, Prompt.reference, Prompt.verifier)  # pyright: ignore[reportCallIssue, reportArgumentType]
         # An expression, not the bare column: SQLite would rather read the whole batch by its index than a span of ids.
         .where(col(Prompt.id).between(*span), col(Prompt.batch_id).concat("") == batch.id)
         .where(func.coalesce(Prompt.teacher, job.teacher) == job.teacher)
@@ -59,9 +66,32 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
     asks = []
     for row in session.connection().execute(prompts):
         left = [index for index in range(row.n or batch.n) if index not in answered.get(row.id, ())]
-        if left:
-            asks.append(Ask(row.id, row.messages, left, row.body or {}))
+        ask = Ask(row.id, row.messages, left, row.body or {}, row.reference, row.verifier, *had.get(row.id, (0, 0)))
+        if left and not is_enough(batch, ask.accepted, ask.tokens):
+            asks.append(ask)
     return asks
+
+
+def is_enough(batch: Batch, accepted: int, tokens: int) -> bool:
+    """Tell whether a prompt needs no more answers from a teacher, with so many right ones and tokens."""
+    if batch.accept_k is None:
+        return False
+    return accepted >= batch.accept_k or (batch.token_budget is not None and tokens >= batch.token_budget)
+
+
+def _had(session: Session, job: Job) -> dict[int, tuple[int, int]]:
+    """Return right answers and tokens so far by prompt."""
+    query = (
+        select(
+            Trace.prompt_id,  # pyright: ignore[reportCallIssue, reportArgumentType]
+            func.sum(case((col(Trace.accepted).is_(True), 1), else_=0)),
+            func.coalesce(func.sum(Trace.completion_tokens), 0),
+        )
+        .where(col(Trace.prompt_id).between(job.first_prompt, job.last_prompt), col(Trace.teacher) == job.teacher)
+        .group_by(col(Trace.prompt_id))
+    )
+    rows = map(tuple, session.connection().execute(query))
+    return {prompt_id: (int(right), int(tokens)) for prompt_id, right, tokens in rows}
 
 
 def store(
@@ -72,7 +102,7 @@ def store(
     traces: Sequence[dict[str, Any]],
     failures: Sequence[dict[str, Any]],
     labels: Sequence[dict[str, Any]] = (),
-    **spent: int,
+    **spent: float,
 ) -> None:
     """Keep results of a shard: traces, failures and the tokens `spent`, counted in the job. Raises LeaseLost.
 
@@ -96,7 +126,9 @@ def progress(session: Session, batch_id: str) -> None:
 
 def finish(session: Session, job: Job) -> None:
     """End a shard that has nothing missing, and its batch when this was the last one."""
-    queue.finish(session, job)
+    # Where prompts may end early, what was asked in the end is what there was to do.
+    asked = col(Job.stored) + col(Job.failed) if batches.get(session, job.subject).accept_k else None
+    queue.finish(session, job, total=asked)
     # The row lock makes the last two shards, ending at once on two workers, count one after the other.
     batch = session.scalars(select(Batch).where(col(Batch.id) == job.subject).with_for_update()).one()
     if batch.state in ENDED or queue.unfinished(session, batch.id):

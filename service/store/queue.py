@@ -54,7 +54,7 @@ def claim(
     return sorted(session.scalars(statement).all(), key=lambda job: (-job.priority, job.id or 0))
 
 
-def keep(session: Session, job: Job, *, lease_s: float, **added: int) -> None:
+def keep(session: Session, job: Job, *, lease_s: float, **added: float) -> None:
     """Renew the lease and add to the job's counters (`stored=3, prompt_tokens=…`); the fence of every write.
 
     Raises LeaseLost when the job is no longer this claim's. Call it first in the transaction that stores results: on
@@ -82,8 +82,8 @@ def put_back(session: Session, job: Job, *, delay_s: float = 0.0, reason: str = 
     )
 
 
-def finish(session: Session, job: Job, *, total: int | None = None) -> None:
-    """End the job well."""
+def finish(session: Session, job: Job, *, total: int | ColumnElement[int] | None = None) -> None:
+    """End the job well; `total` is what it turned out to have to do."""
     values = {} if total is None else {"total": total}
     _fenced(session, job, state=JobState.DONE, finished_at=Clock(), reason="", detail="", **values)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.statistics import mcnemar, wilson
+from filters.statistics import mcnemar, wilson
 
 
 @pytest.mark.parametrize(
