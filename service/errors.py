@@ -1,6 +1,7 @@
 """Errors a caller meets: each carries its status and is rendered in one place, as an RFC 9457 problem document."""
 
 import difflib
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
 
 SHOWN_MAX = 100
 """Problems listed in one answer; a file with more is mended and sent again."""
@@ -79,6 +82,8 @@ def problem_response(
 
 def install(app: FastAPI) -> None:
     """Register the handlers that turn every error into a problem document."""
+    # Not at the top: the store raises the errors of this module.
+    from service.store.generation import DatabaseAway
 
     @app.exception_handler(Problem)
     async def _problem(_: Request, error: Problem) -> Response:
@@ -95,6 +100,20 @@ def install(app: FastAPI) -> None:
         errors = [{"field": _field(item["loc"]), "message": item["msg"]} for item in error.errors()]
         detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:3])
         return problem_response(422, Problem.title, detail, errors)
+
+    async def _away(_: Request, error: Exception) -> Response:
+        away = database_away(error)
+        return problem_response(away.status, away.title, away.detail, headers=away.headers)
+
+    for kind in DatabaseAway:
+        app.add_exception_handler(kind, _away)
+
+
+def database_away(error: Exception) -> Unavailable:
+    """Return what a caller is told when the database does not answer, is locked or has a full disk; log what it was."""
+    log.warning("the database is away: %s", str(error).partition("\n")[0])
+    detail = "the database does not answer or cannot write right now; nothing of the request was lost or done by half"
+    return Unavailable(detail, headers={"Retry-After": "1"})
 
 
 def _field(loc: tuple[Any, ...]) -> str:

@@ -9,7 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from service.errors import Problem
+from service.errors import Problem, database_away
+from service.store.generation import DatabaseAway
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
@@ -105,7 +106,12 @@ def _crash(_: Request, error: Exception) -> Response:
     return error_response(500, f"Retort failed at this request ({type(error).__name__}); its log says more")
 
 
+def _away(request: Request, error: Exception) -> Response:
+    return _problem(request, database_away(error))
+
+
 SHOWN: dict[type[Exception], Callable[[Request, Any], Response]] = {
+    **dict.fromkeys(DatabaseAway, _away),
     Problem: _problem,
     HTTPException: _http,
     RequestValidationError: _invalid,

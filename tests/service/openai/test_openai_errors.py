@@ -1,5 +1,8 @@
 """`/v1/models`, and what mistakes look like anywhere under `/v1`."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI, PermissionDeniedError
 from openai.types import Model
@@ -103,3 +106,19 @@ def test_a_key_opens_what_its_scope_allows(tmp_path):
             sdk.batches.cancel("batch_no")
         assert refused.value.code == "insufficient_permissions"
     served.stop()
+
+
+def test_a_database_that_does_not_answer_is_told_as_such(tmp_path):
+    settings = Settings(data_dir=tmp_path, database_url="")
+    served = Served(create_app(settings))
+    try:
+        # The embedded database as a full disk or a lost volume leaves it: there, and of no use.
+        with closing(sqlite3.connect(tmp_path / "retort.db")) as connection:
+            connection.execute("drop table teacher")
+        answer = post(served.url, "/v1/models", method="GET")
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+        native = post(served.url, "/api/teachers", method="GET")
+        assert (native.status_code, native.json()["title"]) == (503, "Retort cannot do this right now")
+        assert answer.headers["Retry-After"] == native.headers["Retry-After"] == "1"
+    finally:
+        served.stop()
