@@ -48,6 +48,10 @@ KEEP_S = 24 * 3600.0
 """How long a half-stored batch waits for its body to be sent again under its key."""
 
 
+SAID = ("completion_window", "accept_k", "token_budget")
+"""Columns of a batch that its submitter decides on, beside those that every batch has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """How the prompts of a batch are to be asked, and under which key they were submitted."""
@@ -58,7 +62,7 @@ class Order:
     meta: dict[str, Any]
     idempotency_key: str | None = None
     origin: dict[str, Any] = field(default_factory=dict)
-    """Further columns of the batch: the uploaded file it is made of, and when it expires."""
+    """Further columns of the batch: the uploaded file it is made of, when it expires, when a prompt has enough."""
 
     def digest(self, body: "Spooled") -> str:
         """Return the hash that tells a repeated submission from another one under the same key."""
@@ -66,8 +70,7 @@ class Order:
         if body.form != Format.JSONL or body.columns:
             columns = body.columns
             said.append([body.form, columns and [dict(columns.places), columns.rest]])
-        if "completion_window" in self.origin:
-            said.append(self.origin["completion_window"])
+        said += [[name, self.origin[name]] for name in SAID if name in self.origin]
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -153,8 +156,7 @@ def accept(
     try:
         _store(database, settings, batch.id, holder, body, form)
         with database.write() as session:
-            if not batches.hold(session, batch.id, holder, for_s=HOLD_S):
-                raise HoldLost(f"batch {batch.id} is being taken in by another request, or was cancelled")
+            batches.keep_hold(session, batch.id, holder, for_s=HOLD_S)
             opened = batches.get(session, batch.id)
             return batches.open_for_work(session, opened, shard_prompts=settings.shard_prompts), True
     except HoldLost:
@@ -243,7 +245,8 @@ def _store(
                 if not batches.keep_chunk(session, batch_id, holder, chunk, for_s=HOLD_S):
                     raise _Repeated
         except _Repeated:
-            with database.read() as session:
+            with database.write() as session:
+                batches.keep_hold(session, batch_id, holder, for_s=HOLD_S)
                 _note_repeated(session, batch_id, chunk, found, form)
     found.refuse()
     if empty:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 2**20
 """Read ahead of a column chunk; without it whole chunks are read, and those of a million rows are gigabytes."""
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE, BYTES_AT_ONCE = 256, 8 * 2**20
+"""Rows made into objects at a time, whichever is less."""
 HEADROOM = 4
 """A page's statistics repeat its least and greatest value: only a mean beyond this many limits tells of huge rows."""
 INVALID = "invalid_parquet_row"
@@ -33,8 +34,9 @@ def records(path: Path, columns: Columns, row_bytes_max: int, *, after: int = 0)
     try:
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, memory_map=False) as file:
             names = columns.wanted(file.schema_arrow.names)
-            groups, number = _groups(file, set(names), row_bytes_max, after)
-            pieces = file.iter_batches(ROWS_AT_ONCE, row_groups=groups, columns=names, use_threads=False)
+            groups, number, mean = _groups(file, set(names), row_bytes_max, after)
+            rows = min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, mean)))
+            pieces = file.iter_batches(rows, row_groups=groups, columns=names, use_threads=False)
             for piece in pieces if names else ():
                 yield from _records(piece, number, after, row_bytes_max)
                 number += len(piece)
@@ -42,9 +44,9 @@ def records(path: Path, columns: Columns, row_bytes_max: int, *, after: int = 0)
         raise Problem(f"the Parquet file cannot be read: {error}") from error
 
 
-def _groups(file: "ParquetFile", names: set[str], row_bytes_max: int, after: int) -> tuple[list[int], int]:
-    """Return the row groups that hold rows beyond row `after`, and the rows before them."""
-    groups, before, number = [], 0, 0
+def _groups(file: "ParquetFile", names: set[str], row_bytes_max: int, after: int) -> tuple[list[int], int, int]:
+    """Return the row groups that hold rows beyond row `after`, the rows before them, and the bytes of a mean row."""
+    groups, before, number, greatest = [], 0, 0, 0
     for index in range(file.num_row_groups):
         group = file.metadata.row_group(index)
         number += group.num_rows
@@ -53,12 +55,13 @@ def _groups(file: "ParquetFile", names: set[str], row_bytes_max: int, after: int
             continue
         chunks = (group.column(place) for place in range(group.num_columns))
         size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in names)
-        if size > HEADROOM * row_bytes_max * max(1, group.num_rows):
-            mean = size // max(1, group.num_rows)
+        mean = size // max(1, group.num_rows)
+        if mean > HEADROOM * row_bytes_max:
             message = f"its rows hold {mean:,} bytes on average; at most {row_bytes_max:,} are taken"
             raise Problem(f"row group {index + 1}: {message}")
+        greatest = max(greatest, mean)
         groups.append(index)
-    return groups, before
+    return groups, before, greatest
 
 
 def _records(piece: "RecordBatch", before: int, after: int, row_bytes_max: int) -> Iterator[Record]:

@@ -55,6 +55,12 @@ def hold(session: Session, batch_id: str, holder: str, *, for_s: float) -> bool:
     return session.connection().execute(update(Batch).where(mine, free).values(values)).rowcount == 1
 
 
+def keep_hold(session: Session, batch_id: str, holder: str, *, for_s: float) -> None:
+    """Renew the hold. Raises HoldLost where another request has taken the batch over."""
+    if not hold(session, batch_id, holder, for_s=for_s):
+        raise HoldLost(f"batch {batch_id} is being taken in by another request")
+
+
 def let_go(session: Session, batch_id: str, holder: str) -> None:
     """End the hold before its time, so that whoever sends the body again need not wait."""
     mine = (col(Batch.id) == batch_id) & (col(Batch.holder) == holder)
@@ -77,8 +83,7 @@ def keep_chunk(session: Session, batch_id: str, holder: str, rows: Sequence[dict
 
     After False the transaction must be rolled back.
     """
-    if not hold(session, batch_id, holder, for_s=for_s):
-        raise HoldLost(f"batch {batch_id} is being taken in by another request, or was cancelled")
+    keep_hold(session, batch_id, holder, for_s=for_s)
     if insert_new(session, Prompt, [row | {"batch_id": batch_id} for row in rows]) != len(rows):
         return False
     values = {"prompts": col(Batch.prompts) + len(rows)}
@@ -150,8 +155,7 @@ def discard_some(session: Session, batch_id: str, holder: str, *, for_s: float) 
 
     From its end, so that what is left after a crash is a beginning, from which a repetition can go on. Raises HoldLost.
     """
-    if not hold(session, batch_id, holder, for_s=for_s):
-        raise HoldLost(f"batch {batch_id} is being taken in by another request")
+    keep_hold(session, batch_id, holder, for_s=for_s)
     last = select(Prompt.id).where(Prompt.batch_id == batch_id).order_by(col(Prompt.id).desc()).limit(SPAN_ROWS)
     gone = session.connection().execute(delete(Prompt).where(col(Prompt.id).in_(last))).rowcount
     if gone == 0:
@@ -217,6 +221,14 @@ def counts(session: Session, batch: Batch) -> dict[str, int]:
 
 
 _SUMMED = ("total", "stored", "failed", "prompt_tokens", "completion_tokens", "reasoning_tokens", "reasoning_lost")
+
+
+def use(session: Session, batch_id: str) -> dict[str, dict[str, float]]:
+    """Return what each teacher did for a batch: answers, tokens, and the busy seconds of its servers."""
+    names = ("stored", "prompt_tokens", "completion_tokens", "busy_s")
+    sums = [func.coalesce(func.sum(getattr(Job, name)), 0) for name in names]
+    query = select(Job.teacher, *sums).where(Job.subject == batch_id).group_by(col(Job.teacher)).order_by(Job.teacher)
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in map(tuple, session.connection().execute(query))}
 
 
 def reasons(session: Session, batch_id: str) -> dict[str, int]:
