@@ -25,6 +25,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from filters.manifest import Manifest
 from service.api.shapes import (
+    BatchLabels,
     BatchOut,
     KeyMade,
     KeyOut,
@@ -35,6 +36,7 @@ from service.api.shapes import (
     SubmitOut,
     TeacherOut,
     TraceDetail,
+    TraceLabels,
     TraceOut,
     VersionOut,
 )
@@ -138,7 +140,7 @@ class Client:
     # Teachers
 
     def add_teacher(self, name: str, base_url: str, model: str, license: str = "", **more: Any) -> TeacherOut:
-        """Register a teacher, or update the one of this name. `more`: `revision`, `api_key_env`, `max_concurrency`."""
+        """Register a teacher, or update the one of this name. `more`: the other fields of `TeacherIn`."""
         body = {"name": name, "base_url": base_url, "model": model, "license": license, **_given(more)}
         return self._post(TeacherOut, "/api/teachers", json=body)
 
@@ -176,6 +178,9 @@ class Client:
         teachers: Sequence[str],
         *,
         n: int = 1,
+        accept_k: int | None = None,
+        max_tries: int | None = None,
+        token_budget: int | None = None,
         sampling: Object | None = None,
         set_name: str | None = None,
         columns: Sequence[str] = (),
@@ -187,15 +192,19 @@ class Client:
     ) -> SubmitOut:
         """Submit prompts, n answers asked of each teacher for each; they are streamed, never held in memory.
 
-        `sampling` is any of `temperature`, `max_tokens`, `top_p`, `seed`. `set_name` is what reports call the batch
-        when it measures a student. `columns` are `COLUMN:FIELD` entries, `format` is `jsonl`, `csv` or `parquet` where
+        With `accept_k` each teacher is asked about a prompt until so many answers are right, instead of `n` times: at
+        most `max_tries` times, and until its answers have `token_budget` tokens in all.
+
+        `sampling` is any of `temperature`, `max_tokens`, `top_p`, `seed`, `top_logprobs`. `set_name` is what
+        reports call the batch when it measures a student. `columns` are `COLUMN:FIELD` entries, `format` is `jsonl`, `csv` or `parquet` where
         a file's name does not say it.
 
         The same `idempotency_key` with the same prompts gives the batch it made before. With `once` a file has a key
         made of its bytes and these options. A file with a key is sent again by itself when the connection breaks, and
         `note` is told why; the service goes on where it had come to.
         """
-        query = _given({"teacher": list(teachers), "n": n, "set": set_name, **(sampling or {})})
+        goal = {"accept_k": accept_k, "max_tries": max_tries, "token_budget": token_budget}
+        query = _given({"teacher": list(teachers), "n": n, "set": set_name, **goal, **(sampling or {})})
         if columns:
             query["map"] = list(columns)
         kind = Format(format) if format else _format_of(prompts)
@@ -233,6 +242,21 @@ class Client:
         """Yield the questions of a batch as prompt lines; with `reject` what is unusable, with `all` both."""
         with self._stream(f"/api/batches/{_segment(batch_id)}/questions", params={"outcome": outcome}) as answer:
             yield from (_object(line) for line in _lines(answer.iter_bytes()))
+
+    # Soft labels
+
+    def soft_labels(self, batch_id: str) -> BatchLabels:
+        """Return how many answers of a batch have soft labels, and why others have none."""
+        return self._get(BatchLabels, f"/api/batches/{_segment(batch_id)}/soft-labels")
+
+    def add_soft_labels(self, batch_id: str, top_logprobs: int, teacher: str | None = None) -> BatchLabels:
+        """Have an ended batch's traces scored, those without soft labels; by `teacher`, or each by its own."""
+        body = _given({"top_logprobs": top_logprobs, "teacher": teacher})
+        return self._post(BatchLabels, f"/api/batches/{_segment(batch_id)}/soft-labels", json=body)
+
+    def trace_labels(self, trace_id: int, *, offset: int = 0, limit: int | None = None) -> TraceLabels:
+        """Return a page of a trace's soft labels, from token `offset`; `next` is where the following page begins."""
+        return self._get(TraceLabels, f"/api/traces/{trace_id}/soft-labels", offset=offset, limit=limit)
 
     # Traces
 

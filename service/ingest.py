@@ -94,6 +94,12 @@ class PromptLine(BaseModel):
         }
 
 
+class JudgedLine(PromptLine):
+    """A line of a batch that asks until answers are right: its reference says what is."""
+
+    reference: str | int | float  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+
+
 def check_verifier(name: str | None) -> None:
     """Raise ValueError, with the nearest name there is, for a verifier that nobody wrote."""
     if name is not None and name not in VERIFIERS:
@@ -114,6 +120,8 @@ class Form:
 FIELDS = tuple(PromptLine.model_fields)
 NEEDED = ("prompt", "messages")
 NATIVE = Form(lambda data, line: PromptLine.model_validate(data).row(line), {(): FIELDS})
+JUDGED = Form(lambda data, line: JudgedLine.model_validate(data).row(line), {(): FIELDS})
+"""The same, where every prompt needs a reference."""
 
 
 @dataclass(slots=True)

@@ -7,12 +7,29 @@ from typing import Any
 import httpx
 
 from service.errors import nearest
+from service.models import Teacher
 
 TIMEOUT_S = 5.0
 
 
-def probe(name: str, base_url: str, model: str, api_key_env: str | None) -> dict[str, Any]:
-    """Return `{name, ok, reason, detail, models, max_model_len, latency_ms}` from the teacher's `/models`."""
+def probe(teacher: Teacher) -> dict[str, Any]:
+    """Return `{name, ok, reason, detail, models, max_model_len, latency_ms, servers}` from the teacher's `/models`.
+
+    A teacher with several servers is there as soon as one of them is; `servers` says by address what is wrong with
+    each, nothing where all is well, and `detail` names those that are not there.
+    """
+    addresses = dict.fromkeys([teacher.base_url, *teacher.replicas])
+    looks = {each: _look(teacher.name, each, teacher.model, teacher.api_key_env) for each in addresses}
+    best = next((found for found in looks.values() if found["ok"]), looks[teacher.base_url])
+    away = [f"{address}: {found['detail']}" for address, found in looks.items() if not found["ok"]]
+    detail = (
+        f"{len(away)} of {len(looks)} servers are not ready: {'; '.join(away)}" if len(looks) > 1 and away else None
+    )
+    servers = {address: found["reason"] for address, found in looks.items()}
+    return best | {"servers": servers, "detail": detail or best["detail"]}
+
+
+def _look(name: str, base_url: str, model: str, api_key_env: str | None) -> dict[str, Any]:
     headers = {}
     if api_key_env:
         key = os.environ.get(api_key_env)

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from service import label_view
 from service.api.shapes import BatchOut, LedgerRow, TraceDetail, TraceOut, VerdictOut, VersionOut
-from service.models import Batch, DatasetVersion, Prompt, Trace, VerdictRow
+from service.models import Batch, DatasetVersion, Prompt, Teacher, Trace, VerdictRow
 from service.store import batches, datasets, traces
 
 
@@ -25,6 +25,7 @@ def batch_out(session: Session, batch: Batch) -> BatchOut:
         | counts
         | {
             "counts": counts,
+            "use": _use(session, batch.id),
             "soft_labels": label_view.of_batch(session, batch, counts),
             "reasons": batches.reasons(session, batch.id) if counts["failed"] else {},
             "waiting": batches.waiting(session, batch.id) if counts["pending"] else {},
@@ -33,6 +34,20 @@ def batch_out(session: Session, batch: Batch) -> BatchOut:
             "eta_s": counts["pending"] / answers_per_s if answers_per_s and counts["pending"] else None,
         }
     )
+
+
+def _use(session: Session, batch_id: str) -> dict[str, Any]:
+    """Return what each teacher did, with GPU-hours and cost where its registration says how many and how dear."""
+    found = {}
+    for name, done in batches.use(session, batch_id).items():
+        teacher = session.get(Teacher, name)
+        hours = done["busy_s"] / 3600 * teacher.gpus if teacher and teacher.gpus else None
+        price = teacher.gpu_hour_price if teacher else None
+        cost = hours * price if hours is not None and price is not None else None
+        tokens = done["completion_tokens"]
+        each = cost / tokens * 1e6 if cost is not None and tokens else None
+        found[name] = done | {"gpu_hours": hours, "cost": cost, "cost_per_million_tokens": each}
+    return found
 
 
 def trace_out(trace: Trace, prompt: Prompt, verdict: VerdictRow | None) -> TraceOut:

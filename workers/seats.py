@@ -77,7 +77,7 @@ class Seats:
 
     async def _look_at(self, teacher: Teacher) -> Teacher:
         """Probe a teacher: what it can do decides how it is asked."""
-        health = await asyncio.to_thread(probe, teacher.name, teacher.base_url, teacher.model, teacher.api_key_env)
+        health = await asyncio.to_thread(probe, teacher)
         return await self._database.write(teachers.note_health, teacher.name, health)
 
     def _client(self, teacher: Teacher, address: str, token_ids: bool) -> Client:

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api.deps import DatabaseDep, Limit, SettingsDep
-from service.api.shapes import BatchOut, SubmitOut, SubmitQuery
+from service.api.shapes import BatchOut, PassRateOut, Sampling, SubmitOut, SubmitQuery
 from service.errors import Problem
 from service.formats.columns import parse
 from service.formats.detect import Format, by_content, by_content_type, by_name
-from service.ingest import FIELDS, NEEDED
+from service.ingest import FIELDS, JUDGED, NATIVE, NEEDED
 from service.openai.multipart import Upload
-from service.store import batches
+from service.store import batches, pass_rates
 from service.submission import Order, Spooled, accept, spool, spool_file
 from service.views import batch_out
 
@@ -54,14 +54,16 @@ async def submit(
     taking in broke off is taken up where it stands; while another request is doing that, the answer is 409 with
     `Retry-After`.
     """
-    sampling = query.model_dump(exclude={"teacher", "n", "set", "map"}, exclude_none=True)
+    sampling = query.model_dump(include=set(Sampling.model_fields), exclude_none=True)
     meta = {"set": query.set} if query.set else {}
-    order = Order(list(dict.fromkeys(query.teacher)), query.n, sampling, meta, idempotency_key)
+    goal = {"accept_k": query.accept_k, "token_budget": query.token_budget} if query.accept_k else {}
+    order = Order(list(dict.fromkeys(query.teacher)), query.tries, sampling, meta, idempotency_key, goal)
     columns = parse(query.map, FIELDS, NEEDED) if query.map else None
     with spool_file(settings) as path:
         said, sha256 = await _spool(request, path)
         body = Spooled(path, sha256, by_content(path, said), columns)
-        batch, new = await run_in_threadpool(accept, database, settings, order, body)
+        form = JUDGED if query.accept_k else NATIVE
+        batch, new = await run_in_threadpool(accept, database, settings, order, body, form)
     response.status_code = 201 if new else 200
     shown = await run_in_threadpool(_shown, database, batch.id)
     return SubmitOut(**shown.model_dump(), new=new)
@@ -102,6 +104,19 @@ def list_batches(database: DatabaseDep, limit: Limit, after: str | None = None) 
 def one(batch_id: str, database: DatabaseDep) -> BatchOut:
     """Return a batch with its counts, the reasons of failures, its speed and the time left."""
     return _shown(database, batch_id)
+
+
+@router.get("/{batch_id}/pass-rates")
+def rates(batch_id: str, database: DatabaseDep, limit: Limit, after: int = 0) -> dict[str, Any]:
+    """Return how often each teacher was right about each prompt, where the batch asked for right answers.
+
+    `next` is the `after` of the next page of prompts.
+    """
+    with database.read() as session:
+        batches.get(session, batch_id)
+        found = pass_rates.page(session, batch_id, after=after, limit=limit)
+    last = found[-1].prompt_id if len({rate.prompt_id for rate in found}) == limit else None
+    return {"data": [PassRateOut.model_validate(rate) for rate in found], "next": last}
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchOut)

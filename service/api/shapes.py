@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 from filters.manifest import FilterCount, Licence
 from service.scopes import Scope
@@ -12,6 +12,8 @@ from service.urls import normal_base_url
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 """Names are ids: they stand in paths, headers and file names."""
 Use = Literal["research", "commercial"]
+TRIES_EACH, TRIES_MAX = 4, 128
+"""A teacher that is right less than one time in four is dear to ask for right answers: more tries are a decision."""
 LABELS_MAX = 256
 """Entries of a soft label; `retort teacher serve` allows its teachers to give as many."""
 
@@ -39,12 +41,24 @@ class TeacherIn(Asked):
     """Of the model's `tokenizer.json`, so that stored token ids keep their meaning; empty means unknown."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Name of the environment variable of the workers that holds the key."""
+    replicas: list[str] = Field(default=[], max_length=256)
+    """Further servers of the same model; requests are spread over them and `base_url`."""
     max_concurrency: int = Field(default=64, ge=1, le=4096)
+    """Requests in flight at each server, from each worker."""
+    gpus: NonNegativeFloat = 0.0
+    """GPUs of each server, for the account of GPU-hours."""
+    gpu_hour_price: NonNegativeFloat | None = None
+    """What one of them costs for an hour, in your currency."""
 
     @field_validator("base_url")
     @classmethod
     def _url(cls, value: str) -> str:
         return normal_base_url(value)
+
+    @field_validator("replicas")
+    @classmethod
+    def _urls(cls, value: list[str]) -> list[str]:
+        return [normal_base_url(each) for each in value]
 
 
 class TeacherOut(Given):
@@ -56,7 +70,10 @@ class TeacherOut(Given):
     revision: str | None
     tokenizer_sha256: str
     api_key_env: str | None
+    replicas: list[str]
     max_concurrency: int
+    gpus: float
+    gpu_hour_price: float | None
     health: dict[str, Any] | None
     created_at: datetime
 
@@ -71,6 +88,8 @@ class Probe(BaseModel):
     models: list[str] = []
     max_model_len: int | None = None
     latency_ms: int | None = None
+    servers: dict[str, str] = {}
+    """What is wrong with each of its servers, by address; nothing where all is well."""
 
 
 class KeyIn(Asked):
@@ -109,11 +128,37 @@ class SubmitQuery(Sampling):
     teacher: list[str] = Field(min_length=1, max_length=16)
     n: int = Field(default=1, ge=1, le=128)
     """Answers asked of each teacher for each prompt."""
+    accept_k: int | None = Field(default=None, ge=1, le=128)
+    """Ask each teacher about a prompt until so many of its answers are right, instead of `n` times. Every prompt needs
+    a reference; every try is kept."""
+    max_tries: int | None = Field(default=None, ge=1, le=128)
+    """… and at most so many times; four for each answer wanted where it is left out."""
+    token_budget: PositiveInt | None = None
+    """… or until the answers of one teacher to one prompt have so many tokens in all."""
     set: str | None = Field(default=None, max_length=64)
     """What the prompts are for, such as `held-out`; a report groups by it."""
     map: list[str] = []
     """`COLUMN:FIELD`, such as `question:prompt`: what a column of the body stands for. A field is one of a prompt's or
     `meta.NAME`; without one the column is dropped. `*` stands for all other columns, for `meta` or nowhere."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "SubmitQuery":
+        if self.accept_k is None:
+            if self.max_tries or self.token_budget:
+                raise ValueError("'max_tries' and 'token_budget' bound 'accept_k', which is not given")
+            return self
+        if self.n != 1:
+            raise ValueError("give either 'n' (so many answers) or 'accept_k' (so many right ones)")
+        if self.max_tries is not None and self.max_tries < self.accept_k:
+            raise ValueError(f"{self.max_tries} tries cannot bring {self.accept_k} right answers")
+        return self
+
+    @property
+    def tries(self) -> int:
+        """Answers asked of each teacher for each prompt at most."""
+        if self.accept_k is None:
+            return self.n
+        return self.max_tries or min(TRIES_EACH * self.accept_k, TRIES_MAX)
 
 
 class Counts(BaseModel):
@@ -187,11 +232,45 @@ class TraceLabels(Given):
     """The `offset` of the next page."""
 
 
+class TeacherUse(BaseModel):
+    """What one teacher did for a batch, and what that took."""
+
+    stored: int
+    prompt_tokens: int
+    completion_tokens: int
+    busy_s: float
+    """Seconds that its servers were at work for this batch, added up over servers; what they do for several batches at
+    once is shared out."""
+    gpu_hours: float | None
+    """None where nobody said how many GPUs its servers have."""
+    cost: float | None
+    """In the currency of `gpu_hour_price`."""
+    cost_per_million_tokens: float | None
+    """Of completion tokens."""
+
+
+class PassRateOut(Given):
+    """Right answers among a teacher's tries at a prompt, with the 95 % Wilson interval of their share."""
+
+    prompt_id: int
+    key: str
+    category: str
+    teacher: str
+    right: int
+    tries: int
+    rate: float
+    low: float
+    high: float
+
+
 class BatchOut(Given):
     id: str
     state: str
     teachers: list[str]
     n: int
+    """Answers asked of each teacher for each prompt; with `accept_k` the most that are."""
+    accept_k: int | None
+    token_budget: int | None
     sampling: dict[str, Any]
     meta: dict[str, Any]
     prompts: int
@@ -204,6 +283,8 @@ class BatchOut(Given):
     completion_tokens: int
     reasoning_lost: int
     """Answers whose usage counts reasoning tokens while no reasoning text came."""
+    use: dict[str, TeacherUse]
+    """By teacher."""
     soft_labels: BatchLabels | None = None
     """None where none were asked for and none are there."""
     answers_per_s: float | None

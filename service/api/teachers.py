@@ -19,10 +19,11 @@ router = APIRouter(prefix="/api/teachers", tags=["teachers"])
 @router.post("", response_model=TeacherOut, status_code=201)
 def register(body: TeacherIn, database: DatabaseDep, settings: SettingsDep, response: Response, _: Admin) -> Teacher:
     """Register a teacher, or bring the one of that name up to date (200)."""
-    try:
-        check_reachable(body.base_url, settings.networks())
-    except AddressRefused as error:
-        raise Problem(f"base_url: {error}", [{"field": "base_url", "message": str(error)}]) from error
+    for field, address in [("base_url", body.base_url), *(("replicas", each) for each in body.replicas)]:
+        try:
+            check_reachable(address, settings.networks())
+        except AddressRefused as error:
+            raise Problem(f"{field}: {error}", [{"field": field, "message": str(error)}]) from error
     with database.write() as session:
         teacher, new = teachers.register(session, body.model_dump())
     response.status_code = 201 if new else 200
@@ -48,7 +49,7 @@ def probe_teacher(name: str, database: DatabaseDep) -> Any:
     """Ask the teacher what it serves; a teacher that is down is an answer (`ok: false`), not an error."""
     with database.read() as session:
         teacher = teachers.get(session, name)
-    found = probe(teacher.name, teacher.base_url, teacher.model, teacher.api_key_env)
+    found = probe(teacher)
     with database.write() as session:
         teachers.note_health(session, name, found)
     return found

@@ -23,12 +23,25 @@ def submit(
     file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet, one prompt a row; - reads stdin.")],
     teacher: Annotated[list[str], typer.Option(help="Who is asked; may be given more than once.")],
     n: Annotated[int, typer.Option("-n", "--n", help="Answers asked of each teacher for each prompt.", min=1)] = 1,
+    accept: Annotated[
+        int | None,
+        typer.Option("--accept-k", help="Instead of -n: ask about a prompt until so many answers are right.", min=1),
+    ] = None,
+    max_tries: Annotated[
+        int | None, typer.Option(help="… and at most so many times; else four times as many.", min=1)
+    ] = None,
+    token_budget: Annotated[
+        int | None, typer.Option(help="… and until its answers have so many tokens in all.", min=1)
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Left to the teacher when not given, like the next three.")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest answer, reasoning included.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Nucleus sampling.")] = None,
     seed: Annotated[int | None, typer.Option(help="For answers that can be had again.")] = None,
+    top_logprobs: Annotated[
+        int | None, typer.Option(help="Soft labels: the likeliest tokens kept for each token of an answer.")
+    ] = None,
     set_name: Annotated[
         str | None, typer.Option("--set", help="What reports call it when it measures a student.")
     ] = None,
@@ -61,9 +74,15 @@ def submit(
     terminal = begin(ctx, json)
     if format not in (None, "jsonl", "csv", "parquet"):
         raise Refused(f"--format: expected jsonl, csv or parquet, found '{format}'")
-    sampling = {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "seed": seed}
+    sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "seed": seed}
+    if top_logprobs is not None:
+        from service.cli.soft_labels import tell_size
+
+        sampling["top_logprobs"] = top_logprobs
+        tell_size(terminal, file, asked=n * len(set(teacher)), k=top_logprobs, max_tokens=max_tokens)
     options: dict[str, Any] = {"n": n, "sampling": sampling, "set_name": set_name, "columns": columns or ()}
     options |= {"format": format, "idempotency_key": key}
+    options |= {"accept_k": accept, "max_tries": max_tries, "token_budget": token_budget}
     if str(file) == "-":
         batch = terminal.client.submit(sys.stdin.buffer, teacher, **options)
     else:

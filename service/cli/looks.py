@@ -160,12 +160,20 @@ def run_row(run: "RunOut") -> tuple[Any, ...]:
     return run.id, run.state, run.method, f"{run.dataset}@{run.version}", clean(run.student), age(run.created_at)
 
 
+def wanted(batch: "BatchOut") -> str:
+    """Return how many answers a batch asks for."""
+    if batch.accept_k is None:
+        return f"n={batch.n}"
+    budget = f" or {batch.token_budget:,} tokens" if batch.token_budget else ""
+    return f"until {batch.accept_k} are right, at most {batch.n} tries{budget}"
+
+
 def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
     """Return what a person is told of one batch."""
 
     def view(terminal: Terminal) -> None:
         counts = batch.counts
-        asked = ", ".join([f"n={batch.n}", *(f"{name}={value}" for name, value in batch.sampling.items())])
+        asked = ", ".join([wanted(batch), *(f"{name}={value}" for name, value in batch.sampling.items())])
         terminal.say(f"{batch.id} {batch.state}", style="bold")
         terminal.say(
             f"  {batch.prompts:,} prompts to {', '.join(batch.teachers)} ({asked}), {age(batch.created_at)} ago",
@@ -179,12 +187,20 @@ def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
                 f"  {batch.prompt_tokens:,} prompt and {batch.completion_tokens:,} completion tokens"
                 f" ({number(batch.tokens_per_s)}/s)"
             )
+        for name, use in batch.use.items():
+            if use.gpu_hours is not None:
+                cost = f", {use.cost:,.2f} or {use.cost_per_million_tokens:,.2f} a million tokens" if use.cost else ""
+                terminal.say(f"  {name}: {use.gpu_hours:,.3f} GPU-hours{cost}")
         if batch.reasoning_lost:
             terminal.say(
                 f"  {batch.reasoning_lost:,} answers lost their reasoning: the teacher counted reasoning tokens and "
                 "sent none of it; is its --reasoning-parser set?",
                 style="yellow",
             )
+        if batch.soft_labels:
+            from service.cli.soft_labels import lines_of
+
+            terminal.say(*(f"  soft labels: {line}" for line in lines_of(batch.soft_labels)))
         if counts.pending and batch.eta_s:
             terminal.say(f"  about {duration(batch.eta_s)} left")
         terminal.say(*(f"  {line}" for line in waiting_lines(terminal, batch)), style="yellow")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.terminal import FAILED, Json, Terminal, begin
+from service.cli.tokenizers import tokenizer_sha256
 from service.cli.words import clean
 
 if TYPE_CHECKING:
@@ -22,16 +23,26 @@ def add(
     model: Annotated[str, typer.Argument(help="What its server calls the model.")],
     license: Annotated[str, typer.Option(help="The model's licence; unknown blocks training on its answers.")] = "",
     revision: Annotated[str | None, typer.Option(help="Revision of the weights.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Folder or hub name of its tokenizer, whose hash goes with soft labels.")
+    ] = None,
     api_key_env: Annotated[str | None, typer.Option(help="Variable of the workers that holds its key.")] = None,
-    max_concurrency: Annotated[int | None, typer.Option(help="Most requests at a time.", min=1)] = None,
+    replica: Annotated[
+        list[str] | None, typer.Option(help="Address of a further server of the model; may be given more than once.")
+    ] = None,
+    max_concurrency: Annotated[int | None, typer.Option(help="Most requests at a time at each server.", min=1)] = None,
+    gpus: Annotated[float | None, typer.Option(help="GPUs of each server, to account GPU-hours.", min=0)] = None,
+    gpu_hour_price: Annotated[float | None, typer.Option(help="What one of them costs for an hour.", min=0)] = None,
     json: Json = False,
 ) -> None:
     """Register a teacher, or change the one of this name, and see whether it answers."""
     terminal = begin(ctx, json)
     client = terminal.client
-    teacher = client.add_teacher(
-        name, base_url, model, license, revision=revision, api_key_env=api_key_env, max_concurrency=max_concurrency
-    )
+    sha256 = tokenizer_sha256(tokenizer, revision) if tokenizer else None
+    before = next((each.tokenizer_sha256 for each in client.teachers() if each.name == name), "")
+    options = {"revision": revision, "api_key_env": api_key_env, "max_concurrency": max_concurrency}
+    options |= {"replicas": replica or None, "gpus": gpus, "gpu_hour_price": gpu_hour_price}
+    teacher = client.add_teacher(name, base_url, model, license, tokenizer_sha256=sha256, **options)
     probe = client.probe(name)
 
     def view(terminal: Terminal) -> None:
@@ -40,6 +51,7 @@ def add(
             terminal.say(
                 "  its answers cannot be trained on before its licence is stated with --license", style="yellow"
             )
+        _view_tokenizer(terminal, before, teacher.tokenizer_sha256)
         _view_probe(terminal, probe)
 
     terminal.show({**teacher.model_dump(mode="json"), "probe": probe.model_dump(mode="json")}, view)
@@ -85,7 +97,24 @@ def _become(module: str, args: list[str]) -> None:
 def _row(teacher: "TeacherOut") -> tuple[str, ...]:
     health = teacher.health or {}
     state = "never" if not health else "ok" if health.get("ok") else str(health.get("reason", "down"))
-    return teacher.name, teacher.model, teacher.license or "unknown", state, teacher.base_url
+    return (
+        teacher.name,
+        teacher.model,
+        teacher.license or "unknown",
+        state,
+        " ".join([teacher.base_url, *teacher.replicas]),
+    )
+
+
+def _view_tokenizer(terminal: Terminal, before: str, now: str) -> None:
+    if before and before != now:
+        terminal.say(
+            f"  its tokenizer was {before[:12]}… and is {f'{now[:12]}…' if now else 'unknown'} now: "
+            "soft labels that are stored keep the hash that they came with",
+            style="yellow",
+        )
+    elif now:
+        terminal.say(f"  tokenizer {now[:12]}…")
 
 
 def _view_probe(terminal: Terminal, found: "Probe") -> None:

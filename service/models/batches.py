@@ -56,7 +56,7 @@ class Batch(SQLModel, table=True):
     holder: str = ""
     """The request that stores its prompts while it is validating, and the fence of what that writes."""
     held_until: float = 0.0
-    """By the database's clock: a request that stays silent longer is dead, and a repetition of it may go on from there."""
+    """By the database's clock: a request that stays silent longer is dead, and a repetition may go on from there."""
     reason: str = ""
     detail: str = ""
     created_at: float = created()
