@@ -8,7 +8,7 @@ export PATH="$PWD/.venv/bin:$PATH" HF_HUB_OFFLINE=1
 folder=${RETORT_DEMO_DIR:-demo}
 port=${RETORT_DEMO_PORT:-8091}
 teacher_port=$((port + 1))
-prompts=${RETORT_DEMO_PROMPTS:-2400}
+prompts=${RETORT_DEMO_PROMPTS:-1500}
 heldout_prompts=${RETORT_DEMO_HELDOUT:-360}
 ood_prompts=${RETORT_DEMO_OOD:-180}
 student=${RETORT_DEMO_STUDENT:-examples/arithmetic/student.json}
@@ -26,8 +26,9 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ retort %s\033[0m\n' "$*" >&2; retort "$@"; }
 field() { python -c "import json, sys; print(eval('value' + sys.argv[1], {'value': json.load(sys.stdin)}))" "$1"; }
 
-say "1  Start Retort (API and one worker, data in $folder/data)"
-retort up --port "$port" --data-dir "$folder/data" >"$folder/retort.log" 2>&1 &
+say "1  Start Retort (API and two workers, data in $folder/data)"
+# Two workers train two students side by side; for models this small one thread each is the faster way.
+OMP_NUM_THREADS=1 retort up --port "$port" --data-dir "$folder/data" --workers 2 >"$folder/retort.log" 2>&1 &
 started+=($!)
 for _ in $(seq 120); do python -c "import urllib.request as r; r.urlopen('$RETORT_URL/readyz')" 2>/dev/null && break; sleep 0.5; done
 
