@@ -35,7 +35,7 @@ def kill_tree(pid: int) -> None:
     """
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
-    doomed = [pid, *_descendants(pid)]
+    doomed = [pid, *descendants(pid)]
     for each in doomed:
         with suppress(ProcessLookupError):
             os.kill(each, signal.SIGKILL)
@@ -43,12 +43,13 @@ def kill_tree(pid: int) -> None:
         time.sleep(0.01)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Return the children of a process and theirs. Linux only (`/proc`)."""
     try:
         children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except FileNotFoundError:
         return []
-    return [found for child in children for found in (child, *_descendants(child))]
+    return [found for child in children for found in (child, *descendants(child))]
 
 
 def _runs(pid: int) -> bool:
