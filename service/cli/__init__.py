@@ -18,7 +18,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.cli import batches, datasets, doctor, keys, licences, questions, report, runs, status, teachers, traces, up
+from service.cli import (
+    batches,
+    datasets,
+    doctor,
+    keys,
+    licences,
+    questions,
+    report,
+    runs,
+    soft_labels,
+    status,
+    teachers,
+    traces,
+    up,
+)
 from service.cli.terminal import BAD_INPUT, FAILED, UNREACHABLE, Refused, Terminal
 
 ERRORS_SHOWN = 20
@@ -93,6 +107,7 @@ app.command()(status.status)
 app.command()(status.wait)
 app.command()(status.cancel)
 app.command()(batches.retry)
+app.command()(soft_labels.soft_labels)
 app.command("traces")(traces.list_traces)
 app.command()(traces.trace)
 app.command()(datasets.curate)

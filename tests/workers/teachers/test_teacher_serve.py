@@ -102,6 +102,7 @@ def test_on_a_gpu_the_engine_keeps_its_own_defaults():
         "--host": "127.0.0.1",
         "--port": "8911",
         "--load-format": "safetensors",
+        "--max-logprobs": "256",
         "--uvicorn-log-level": "warning",
         "--max-model-len": "4096",
         "--reasoning-parser": "qwen3",
@@ -185,6 +186,8 @@ def test_the_name_it_proposes_is_one_that_registering_accepts(served, name):
     line = register_command(served, "http://127.0.0.1:8000/v1", served, "KEY")
     assert line.split()[:4] == ["retort", "teacher", "add", name]
     assert "--api-key-env KEY" in line
+    assert "--tokenizer" not in line
+    assert "--tokenizer '/a b'" in register_command(served, "http://127.0.0.1:8000/v1", served, tokenizer="/a b")
 
 
 def test_phases_follow_the_engines_log():

@@ -112,10 +112,16 @@ def _announce(server: Server, engine: Engine, request: Request, served: str, ela
         event |= {"session": server.pid, "log": str(server.log)}
         line = orjson.dumps(event).decode()
     else:
-        register = register_command(request.name, url, served, request.api_key_env)
+        register = register_command(request.name, url, served, request.api_key_env, _tokenizer(request))
         line = f"teacher {request.name} ready at {url} ({elapsed_s:.0f} s) — register it: {register}"
     typer.echo(line)
     sys.stdout.flush()
+
+
+def _tokenizer(request: Request) -> str | None:
+    """Return where the model's tokenizer is, None for a folder without a `tokenizer.json`."""
+    model = request.model
+    return model.path if not model.local or (Path(model.path) / "tokenizer.json").is_file() else None
 
 
 def _warn(console: Console, engine: Engine, request: Request) -> None:

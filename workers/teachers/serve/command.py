@@ -8,6 +8,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from service.api.shapes import LABELS_MAX
 from workers.teachers.serve.model import Model, ServeError
 
 GIB = 1024**3
@@ -72,6 +73,8 @@ def build(engine: Engine, request: Request, environ: Mapping[str, str]) -> tuple
     command += ["--host", request.host, "--port", str(request.port)]
     # Weights in pickles can run code when they are loaded. And a line per request would fill the disk.
     command += ["--load-format", "safetensors", "--uvicorn-log-level", "warning"]
+    # vLLM's own bound is 20; soft labels of a student with many tokens may want more.
+    command += ["--max-logprobs", str(LABELS_MAX)]
     if request.max_model_len:
         command += ["--max-model-len", str(request.max_model_len)]
     if request.reasoning_parser:
