@@ -17,7 +17,7 @@ from service.openai.shapes import (
     StoreMessage,
 )
 from service.store import completions
-from service.store.completions import Stored
+from service.store.completions import STANDING, Stored, line_completion_id
 
 router = APIRouter(prefix="/chat/completions", tags=["OpenAI: chat completions"])
 
@@ -99,7 +99,9 @@ def _metadata(request: Request) -> dict[str, str]:
 
 def _shown(stored: Stored) -> CompletionObject:
     prompt = stored.prompt
-    return completion(prompt.key, prompt.teacher or "", stored.traces, prompt.meta)
+    batch_line = not prompt.batch_id.startswith(STANDING)
+    name = line_completion_id(prompt.id or 0) if batch_line else prompt.key
+    return completion(name, prompt.teacher or "", stored.traces, prompt.meta, stored.labels)
 
 
 def _message(message: dict[str, Any], message_id: str) -> StoreMessage:

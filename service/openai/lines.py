@@ -40,7 +40,7 @@ class Body(BaseModel):
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
     store: bool | None = None
-    """Said or not: every answer of a batch is kept."""
+    """Said or not: every answer of a batch is kept, and found under the id in the output file with its `metadata`."""
     metadata: Metadata | None = None
 
     @field_validator("model")

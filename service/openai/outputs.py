@@ -14,6 +14,7 @@ from service.models import Batch, BatchState
 from service.models.batches import ENDED
 from service.openai.bodies import completion
 from service.store import batches, files
+from service.store.completions import line_completion_id
 from service.store.database import Database
 from service.store.files import Line
 
@@ -65,7 +66,8 @@ def content(database: Database, file: OutputFile) -> Iterator[bytes]:
 def _output(line: Line) -> dict[str, Any] | None:
     if len(line.traces) < line.n:
         return None
-    body = completion(f"chatcmpl-{line.prompt_id}", line.teacher, line.traces).model_dump(exclude={"metadata"})
+    name = line_completion_id(line.prompt_id)
+    body = completion(name, line.teacher, line.traces, labels=line.labels).model_dump(exclude={"metadata"})
     response = {"status_code": 200, "request_id": f"req_{line.prompt_id}", "body": body}
     return {"id": _line_id(line), "custom_id": line.custom_id, "response": response, "error": None}
 

@@ -4,8 +4,8 @@ The batch counts as completed at any time, so that what was kept so far can be c
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import zstandard
@@ -23,12 +23,17 @@ from service.models import (
     Review,
     Trace,
 )
+from service.soft_labels import TopK
 from service.store import batches, events, generation, soft_labels
 from service.store.database import Clock, Database, insert_new
 from service.teachers.protocol import Completion
 
 STANDING = "batch_stored-"
 """Its id is this and the teacher's name."""
+LINE = "chatcmpl-"
+"""The completion of a batch line is called this and its prompt's id."""
+DIGITS_MAX = 18
+"""Of such an id, lest a made-up one overflows the column."""
 DELETED = "deleted"
 """The reason of the review that a deletion leaves."""
 EXPIRED = "batch_expired"
@@ -40,6 +45,8 @@ class Stored:
 
     prompt: Prompt
     traces: Sequence[Trace]
+    labels: Mapping[int, TopK] = field(default_factory=dict)
+    """Soft labels that came with a choice, by trace."""
 
 
 def trace_row(completion: Completion) -> dict[str, Any]:
@@ -106,15 +113,31 @@ def _standing(session: Session, teacher: str) -> str:
 
 
 def get(session: Session, completion_id: str) -> Stored:
-    """Return a stored completion; NotFound where there is none, or it was deleted."""
+    """Return a stored completion or a batch line's by the id in its output; NotFound for a deleted one too."""
     # Its id is unique in one batch only, and there are few standing ones.
     found = select(Prompt).where(
         Prompt.key == completion_id, col(Prompt.batch_id).in_(_standing_ids()), col(Prompt.id).not_in(_deleted())
     )
-    prompt = session.exec(found).first()
-    if prompt is None:
+    prompt = session.exec(found).first() or _line(session, completion_id)
+    stored = _with_traces(session, [prompt])[0] if prompt else None
+    if prompt is None or stored is None or len(stored.traces) < (prompt.n or 1):
         raise NotFound(f"no chat completion with the id '{completion_id}' was kept; 'store: true' keeps one")
-    return _with_traces(session, [prompt])[0]
+    return stored
+
+
+def line_completion_id(prompt_id: int) -> str:
+    """Return what the completion of a batch line is called."""
+    return f"{LINE}{prompt_id}"
+
+
+def _line(session: Session, completion_id: str) -> Prompt | None:
+    """Return the prompt of a batch file whose completion is called so."""
+    number = completion_id.removeprefix(LINE)
+    if not (number.isascii() and number.isdecimal() and len(number) <= DIGITS_MAX):
+        return None
+    of_a_file = select(Batch.id).where(col(Batch.input_file_id).is_not(None))
+    found = select(Prompt).where(Prompt.id == int(number), col(Prompt.batch_id).in_(of_a_file))
+    return session.exec(found.where(col(Prompt.id).not_in(_deleted()))).first()
 
 
 def page(
@@ -177,7 +200,8 @@ def _with_traces(session: Session, prompts: Sequence[Prompt]) -> list[Stored]:
     query = select(Trace).where(col(Trace.prompt_id).in_(list(found)), col(Trace.parent_id).is_(None))
     for trace in session.exec(query.order_by(col(Trace.prompt_id), col(Trace.sample_index))):
         found[trace.prompt_id].append(trace)
-    return [Stored(prompt, found[prompt.id or 0]) for prompt in prompts]
+    labels = soft_labels.of_answers(session, [trace.id or 0 for traces in found.values() for trace in traces])
+    return [Stored(prompt, found[prompt.id or 0], labels) for prompt in prompts]
 
 
 def expire_due(database: Database) -> int:

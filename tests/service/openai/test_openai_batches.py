@@ -298,3 +298,19 @@ def change(database, batch_id: str, **values) -> None:
         for name, value in values.items():
             setattr(batch, name, value)
         session.add(batch)
+
+
+def test_the_completion_of_a_line_is_found_under_its_id_with_its_metadata(sdk, fake, worker):
+    worker()
+    batch = ended(sdk, submit(sdk, line("a", body={"store": True, "metadata": {"team": "x"}}), line("b")).id)
+    body = rows(sdk, batch.output_file_id)["a"]["response"]["body"]
+    kept = strict(ChatCompletion, sdk.chat.completions.with_raw_response.retrieve(body["id"]))
+    assert (kept.id, kept.metadata) == (body["id"], {"team": "x"})
+    assert kept.choices[0].message.content == body["choices"][0]["message"]["content"]
+    assert [message.content for message in sdk.chat.completions.messages.list(kept.id)] == ["2 + 2 = ?"]
+    assert list(sdk.chat.completions.list()) == [], "a list of fifty thousand lines helps nobody"
+    assert sdk.chat.completions.update(kept.id, metadata={"team": "y"}).metadata == {"team": "y"}
+    assert sdk.chat.completions.delete(kept.id).deleted
+    for gone in (kept.id, "chatcmpl-999999999999999999", "chatcmpl-9999999999999999999999", "chatcmpl-"):
+        with pytest.raises(NotFoundError):
+            sdk.chat.completions.retrieve(gone)
