@@ -1,6 +1,6 @@
 """Chat completions built from traces: what a batch's output file and a stored completion hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -8,23 +8,32 @@ import zstandard
 
 from service.models import Trace
 from service.openai.shapes import CompletionObject
+from service.soft_labels import TopK
+from service.teachers.logprobs import as_choice
 
 FINISHES = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 
 
-def completion(completion_id: str, teacher: str, traces: Sequence[Trace], metadata: Any = None) -> CompletionObject:
-    """Return one chat completion with a choice for each of its traces."""
+def completion(
+    completion_id: str,
+    teacher: str,
+    traces: Sequence[Trace],
+    metadata: Any = None,
+    labels: Mapping[int, TopK] | None = None,
+) -> CompletionObject:
+    """Return one chat completion with a choice for each of its traces; `labels` are soft labels by trace."""
+    labels = labels or {}
     return CompletionObject(
         id=completion_id,
         created=int(traces[0].created_at),
         model=teacher,
-        choices=[_choice(trace, index) for index, trace in enumerate(traces)],
+        choices=[_choice(trace, index, labels.get(trace.id or 0)) for index, trace in enumerate(traces)],
         usage=_usage(traces),
         metadata=metadata,
     )
 
 
-def _choice(trace: Trace, index: int) -> dict[str, Any]:
+def _choice(trace: Trace, index: int, labels: TopK | None) -> dict[str, Any]:
     """Return the teacher's own choice with reasoning and response as they were told apart.
 
     Both names of the reasoning's field are filled in: which one a client reads depends on its age.
@@ -38,6 +47,8 @@ def _choice(trace: Trace, index: int) -> dict[str, Any]:
     message = {"refusal": None, **message, **text}
     # A word of the server's own for an answer that it gave up is nearest to one that was cut off.
     finish = trace.finish_reason if trace.finish_reason in FINISHES else "length" if trace.finish_reason else "stop"
+    if labels is not None:
+        raw["logprobs"] = as_choice(labels)
     return {"logprobs": None, **raw, "index": index, "message": message, "finish_reason": finish}
 
 

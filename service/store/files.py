@@ -14,6 +14,8 @@ from service.errors import NotFound
 from service.models import Batch, BatchState, Failure, Job, Prompt, Trace
 from service.models.batches import ENDED
 from service.models.files import File, Purpose
+from service.soft_labels import TopK
+from service.store import soft_labels
 
 
 def get(session: Session, file_id: str) -> File:
@@ -136,6 +138,8 @@ class Line:
     teacher: str
     n: int
     traces: list[Any] = field(default_factory=list)
+    labels: dict[int, TopK] = field(default_factory=dict)
+    """Soft labels that came with an answer, by trace; those of other lines too."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Reason and detail."""
 
@@ -144,7 +148,7 @@ ANSWERS_AT_ONCE = 256
 """Answers read in one query of a file that is being sent: what sending it costs in memory."""
 
 _ANSWER: tuple[Any, ...] = (
-    *(Trace.prompt_id, Trace.reasoning, Trace.response, Trace.finish_reason, Trace.raw, Trace.created_at),
+    *(Trace.id, Trace.prompt_id, Trace.reasoning, Trace.response, Trace.finish_reason, Trace.raw, Trace.created_at),
     *(Trace.prompt_tokens, Trace.completion_tokens, Trace.reasoning_tokens),
 )
 
@@ -170,6 +174,9 @@ def lines(session: Session, batch: Batch, *, after: int) -> list[Line]:
     traces = sa_select(*_ANSWER).where(col(Trace.prompt_id).in_(ids), col(Trace.parent_id).is_(None))
     for row in session.connection().execute(traces.order_by(col(Trace.prompt_id), col(Trace.sample_index))):
         found[row.prompt_id].traces.append(row)
+    labels = soft_labels.of_answers(session, [row.id for line in found.values() for row in line.traces])
+    for line in found.values():
+        line.labels = labels
     failures = select(Failure.prompt_id, Failure.reason, Failure.detail).where(col(Failure.prompt_id).in_(ids))
     for prompt_id, reason, detail in session.exec(failures.order_by(col(Failure.prompt_id), col(Failure.sample_index))):
         found[prompt_id].failures.append((reason, detail))

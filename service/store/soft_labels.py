@@ -252,6 +252,12 @@ def reasons(session: Session, batch_id: str) -> dict[str, int]:
     return {row[0]: int(row[-1]) for row in session.connection().execute(query)}
 
 
+def of_answers(session: Session, trace_ids: Sequence[int]) -> dict[int, TopK]:
+    """Return the soft labels that came with answers, by trace: they are left out of the raw message."""
+    found = read(session, trace_ids).items()
+    return {trace_id: labels for trace_id, (row, labels) in found if row.source == LabelSource.SAMPLED}
+
+
 def tokenizers(session: Session, names: Sequence[str]) -> dict[str, str]:
     """Return the tokenizer hashes that are stated for teachers now; empty where none is."""
     return {name: _tokenizer(session, name) for name in names}

@@ -39,6 +39,19 @@ def of_choice(logprobs: Any) -> tuple[TopK | None, str]:
         return None, UNREADABLE
 
 
+def as_choice(labels: TopK) -> dict[str, Any]:
+    """Return soft labels as the `logprobs` of a choice again, as vLLM gives them with `return_tokens_as_token_ids`."""
+    content = []
+    for ids, logprobs in zip(labels.ids.tolist(), labels.logprobs.tolist(), strict=True):
+        row = [
+            {"token": f"{PLACEHOLDER}{token}", "logprob": round(logprob, 4), "bytes": None}
+            for token, logprob in zip(ids, logprobs, strict=True)
+            if token != NO_TOKEN
+        ]
+        content.append({**row[0], "top_logprobs": row})
+    return {"content": content}
+
+
 def of_prompt(prompt_logprobs: Any, ids: Sequence[int], *, start: int, k: int) -> TopK:
     """Return the soft labels of `ids[start:]`, from vLLM's `prompt_logprobs` of all `ids`: `{id: {logprob, …}}` each.
 

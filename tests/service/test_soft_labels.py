@@ -6,8 +6,11 @@ from sqlmodel import select
 
 from service.models import Batch, BatchState, Trace
 from service.soft_labels import NO_TOKEN, TopK, bytes_max
+from service.store import completions as stored
 from service.store import soft_labels
 from service.store.database import insert_new
+from service.teachers.logprobs import of_choice, of_prompt
+from service.teachers.openai_reply import completions
 from tests.workers.made import trace
 
 
@@ -92,3 +95,51 @@ def test_a_teacher_is_registered_with_the_hash_of_its_tokenizer(client, teacher)
     body = {"name": "tiny", "base_url": teacher["base_url"], "model": "teacher", "tokenizer_sha256": "c" * 64}
     assert client.post("/api/teachers", json=body).json()["tokenizer_sha256"] == "c" * 64
     assert client.post("/api/teachers", json=body | {"tokenizer_sha256": "short"}).status_code == 422
+
+
+def test_a_kept_completion_shows_its_logprobs_by_token_id_again(client, teacher):
+    def entry(token, logprob):
+        return {"token": f"token_id:{token}", "logprob": logprob, "bytes": [120]}
+
+    content = [{**entry(3, -0.5), "top_logprobs": [entry(3, -0.5), entry(4, -1.25)]}]
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
+    found = completions({"choices": [choice | {"logprobs": {"content": content}}]}, n=1, latency_ms=1, thinking=None)
+    with client.app.state.database.write() as session:
+        rows = [stored.trace_row(each) for each in found]
+        stored.keep(session, "tiny", {"key": "chatcmpl-1", "messages": []}, rows, found)
+    assert client.get("/api/traces/1").json()["raw"] == choice
+    shown = client.get("/v1/chat/completions/chatcmpl-1").json()["choices"][0]["logprobs"]["content"][0]
+    assert [each["token"] for each in shown["top_logprobs"]] == ["token_id:3", "token_id:4"]
+    assert shown["logprob"] == -0.5
+    assert client.get("/api/batches/batch_stored-tiny").json()["soft_labels"]["stored"] == 1
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "reason"),
+    [
+        (None, ""),
+        ({"content": None}, ""),
+        ({"content": [{"token": "a", "logprob": -1, "top_logprobs": []}]}, ""),
+        ({"content": [{"token": "a", "logprob": -1, "top_logprobs": [{"token": "a", "logprob": -1}]}]}, "no_token_ids"),
+        ({"content": [{"token": "token_id:1", "top_logprobs": [{"token": "token_id:1"}]}]}, "unreadable_logprobs"),
+        ({"content": ["x"]}, "unreadable_logprobs"),
+    ],
+)
+def test_logprobs_that_can_be_no_labels_have_a_reason_where_any_were_wanted(logprobs, reason):
+    assert of_choice(logprobs) == (None, reason)
+
+
+def test_a_chosen_token_that_is_not_among_the_likeliest_still_comes_first():
+    top = [{"token": f"token_id:{token}", "logprob": -float(token)} for token in (1, 2, 3)]
+    labels, _ = of_choice({"content": [{"token": "token_id:9", "logprob": -9.0, "top_logprobs": top}]})
+    assert (labels.ids.tolist(), labels.logprobs.tolist()) == ([[9, 1, 2]], [[-9, -1, -2]])
+
+
+def test_scores_of_a_prompt_are_those_of_the_tokens_asked_about():
+    scores = [None, {"5": {"logprob": -1.0}, "7": {"logprob": -0.5}, "8": {"logprob": -3.0}}]
+    labels = of_prompt(scores, [4, 5], start=1, k=2)
+    assert (labels.ids.tolist(), labels.logprobs.tolist()) == ([[5, 7]], [[-1, -0.5]])
+    with pytest.raises(ValueError, match="do not hold itself"):
+        of_prompt(scores, [4, 6], start=1, k=2)
+    with pytest.raises(ValueError, match="of 3 tokens"):
+        of_prompt(scores, [4, 5, 6], start=1, k=2)
