@@ -9,7 +9,7 @@ from pathlib import Path
 from service.errors import Problem
 from service.formats import jsonl, parquet
 from service.formats.columns import Columns, ColumnsClash, parse
-from service.formats.record import Record
+from service.formats.record import NUL, Record
 
 TEXTS, ROWS = (".txt", ".md"), (".jsonl", ".ndjson", ".parquet")
 """One document a file, and one a row."""
@@ -52,13 +52,19 @@ class Passage:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield files, and the documents in folders by name. Raises BadDocument for what is neither."""
+def files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield files, and the documents in folders in their order, each with its name.
+
+    A name is the path as given, yet without the folders above where that is absolute: it goes into prompts and
+    datasets, where nobody needs to know the machine. Raises BadDocument for what is no file or of another kind.
+    """
     for path in paths:
+        above = path.parent if path.is_absolute() else Path()
         if path.is_dir():
-            yield from sorted(found for found in path.rglob("*") if found.suffix.lower() in TEXTS + ROWS)
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in TEXTS + ROWS and file.is_file())
+            yield from ((file, str(file.relative_to(above))) for file in found)
         elif path.is_file() and path.suffix.lower() in TEXTS + ROWS:
-            yield path
+            yield path, str(path.relative_to(above))
         else:
             wrong = (
                 f"expected one of {', '.join(TEXTS + ROWS)}" if path.is_file() else "there is no such file or folder"
@@ -66,7 +72,7 @@ def files(paths: Iterable[Path]) -> Iterator[Path]:
             raise BadDocument(f"{path}: {wrong}")
 
 
-def read(path: Path, *, license: str = "", columns: Sequence[str] = ()) -> Iterator[Document]:
+def read(path: Path, name: str, *, license: str = "", columns: Sequence[str] = ()) -> Iterator[Document]:
     """Yield the documents of a file; `license` is of those that name none, `columns` are `COLUMN:FIELD` entries.
 
     A row has `text` and may have `id`, `license` and `source`; other columns are passed over. Raises BadDocument.
@@ -78,26 +84,28 @@ def read(path: Path, *, license: str = "", columns: Sequence[str] = ()) -> Itera
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadDocument(f"{path}: not valid UTF-8 (byte {error.start + 1})") from error
-        yield Document(str(path), text, str(path), license, path.suffix.lower() == ".md")
+        if "\0" in text:
+            raise BadDocument(f"{path}: {NUL}")
+        yield Document(name, text, name, license, path.suffix.lower() == ".md")
         return
     try:
         rest = () if any(entry.startswith("*:") for entry in columns) else ("*:",)
-        yield from _rows(path, parse([*columns, *rest], FIELDS, NEEDED), license)
+        yield from _rows(path, name, parse([*columns, *rest], FIELDS, NEEDED), license)
     except Problem as problem:
         raise BadDocument(f"{path}: {problem.detail}") from problem
 
 
-def _rows(path: Path, columns: Columns, license: str) -> Iterator[Document]:
+def _rows(path: Path, name: str, columns: Columns, license: str) -> Iterator[Document]:
     if path.suffix.lower() == ".parquet":
         for record in parquet.records(path, columns, DOCUMENT_BYTES_MAX):
-            yield _document(path, record, "row", columns, license)
+            yield _document(path, name, record, "row", columns, license)
         return
     with path.open("rb") as file:
         for record in jsonl.records(jsonl.lines_of(file, DOCUMENT_BYTES_MAX), DOCUMENT_BYTES_MAX):
-            yield _document(path, record, "line", columns, license)
+            yield _document(path, name, record, "line", columns, license)
 
 
-def _document(path: Path, record: Record, place: str, columns: Columns, license: str) -> Document:
+def _document(path: Path, file: str, record: Record, place: str, columns: Columns, license: str) -> Document:
     where = f"{path}, {place} {record.number}"
     if record.data is None:
         raise BadDocument(f"{where}: {record.faults[0]['message']}")
@@ -108,7 +116,7 @@ def _document(path: Path, record: Record, place: str, columns: Columns, license:
     if not isinstance(row.get("text"), str):
         raise BadDocument(f"{where}, text: expected a text, found {type(row.get('text')).__name__}")
     given = {name: str(row[name]) for name in ("id", "source", "license") if row.get(name) is not None}
-    name = given.get("id") or f"{path}#{record.number}"
+    name = given.get("id") or f"{file}#{record.number}"
     return Document(name, row["text"], given.get("source") or name, given.get("license") or license)
 
 

@@ -130,7 +130,7 @@ def _write(
 
     count = 0
     try:
-        texts = (document for path in files(documents) for document in read(path, **reading))
+        texts = (document for path, name in files(documents) for document in read(path, name, **reading))
         cut = (passage for document in texts for passage in passages(document, words_max))
         for passage in chosen(cut, limit, seed):
             count += 1

@@ -108,4 +108,6 @@ def _record(
                 data[name] = orjson.loads(cell)
             except orjson.JSONDecodeError as error:
                 return fault(number, f"not valid JSON: {error}", INVALID, name)
+            if "\\u0000" in cell:
+                return fault(number, NUL, INVALID, name)
     return Record(number, data, size)

@@ -64,28 +64,26 @@ def test_every_kind_of_file_gives_documents_with_their_own_licence_first(tmp_pat
     (tmp_path / "c.jsonl").write_text(json.dumps({"text": "three", "id": 7, "license": "cc0-1.0", "more": 1}) + "\n")
     pq.write_table(pa.table({"body": ["four"], "source": ["web"], "n": [1]}), tmp_path / "d.parquet")
     (tmp_path / "e.pdf").write_bytes(b"%PDF")
-    paths = list(files([tmp_path]))
-    assert [path.name for path in paths] == ["a.txt", "b.md", "c.jsonl", "d.parquet"]
-    found = [next(read(path, license="mit")) for path in paths[:3]]
-    found.append(next(read(paths[3], columns=["body:text"])))
+    folder = tmp_path.name
+    given = list(files([tmp_path]))
+    assert [name for _, name in given] == [f"{folder}/{name}" for name in ("a.txt", "b.md", "c.jsonl", "d.parquet")]
+    found = [next(read(path, name, license="mit")) for path, name in given[:3]]
+    found.append(next(read(*given[3], columns=["body:text"])))
     assert [(doc.text, doc.license, doc.markdown) for doc in found] == [
         ("one", "mit", False),
         ("two", "mit", True),
         ("three", "cc0-1.0", False),
         ("four", "", False),
     ]
-    assert (found[0].id, found[2].id, found[3].id, found[3].source) == (
-        str(paths[0]),
-        "7",
-        f"{paths[3]}#1",
-        "web",
-    )
+    names = (found[0].id, found[2].id, found[3].id, found[3].source)
+    assert names == (f"{folder}/a.txt", "7", f"{folder}/d.parquet#1", "web")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("a.txt", b"\xff", "not valid UTF-8"),
+        ("a.txt", b"a\0b", "NUL"),
         ("a.jsonl", b'{"text": "x"}\nno\n', "line 2: not valid JSON"),
         ("a.jsonl", b'{"txt": "x"}\n', "line 1, text: expected a text, found NoneType"),
         ("a.parquet", b"PAR1", "the Parquet file cannot be read"),
@@ -95,7 +93,7 @@ def test_every_kind_of_file_gives_documents_with_their_own_licence_first(tmp_pat
 def test_a_document_that_cannot_be_used_is_named(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadDocument, match=f"{name}.*{said}"):
-        [document for path in files([tmp_path / name]) for document in read(path)]
+        [document for path, said in files([tmp_path / name]) for document in read(path, said)]
 
 
 def test_a_document_that_is_not_there_is_named(tmp_path):

@@ -73,6 +73,7 @@ def test_a_csv_row_may_span_lines_and_an_empty_cell_is_not_given(post, prompts):
         ('prompt\n"x"y\n', 2, None, "not valid CSV"),
         ('prompt\nfine\n"never closed\n' + "x\n" * 100, 3, None, "not valid CSV: unexpected end of data"),
         ("prompt\nfine\na\0b\n", 3, "prompt", "NUL"),
+        ('prompt,meta\nfine,"{""a"": ""\\u0000""}"\n', 2, "meta", "NUL"),
         ("prompt\nfine\n\udce4\n", 3, None, "not valid UTF-8"),
         ("id,prompt\na,x\nb,y\na,z\n", 4, "id", "the id 'a' stands on line 2 too"),
     ],
