@@ -15,8 +15,10 @@ from service.store.generation import DatabaseAway
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-THREADS = 4
-"""SQLite has one writer; on Postgres four commits at once are more than one event loop can feed."""
+READERS, WRITERS = 4, 4
+"""On Postgres four commits at once are more than one event loop can feed."""
+WRITERS_EMBEDDED = 1
+"""SQLite has one writer at a time, and a second one would wait for it by sleeping in ever longer steps."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 2.0
 
 
@@ -43,15 +45,16 @@ class AsyncDatabase:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+        writers = WRITERS_EMBEDDED if database.embedded else WRITERS
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="database-read")
+        self._writers = ThreadPoolExecutor(writers, thread_name_prefix="database-write")
 
     async def read(self, work: Callable[..., Result], *args: Any, **options: Any) -> Result:
         """Return `work(session, …)`, run in a read session."""
-        return await self._run(partial(patiently, self.database.read, work, *args, **options))
+        call = partial(patiently, self.database.read, work, *args, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
     async def write(self, work: Callable[..., Result], *args: Any, **options: Any) -> Result:
         """Return `work(session, …)`, run and committed in a write session."""
-        return await self._run(partial(patiently, self.database.write, work, *args, **options))
-
-    async def _run(self, call: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        call = partial(patiently, self.database.write, work, *args, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, call)

@@ -88,6 +88,7 @@ class Seats:
                 api_key_env=teacher.api_key_env,
                 timeout_s=self._settings.request_timeout_s,
                 token_ids=token_ids,
+                networks=self._settings.networks(),
             )
         except ValueError as error:
             raise TeacherRefused("bad_address", str(error)) from error

@@ -56,21 +56,22 @@ class Shards:
 
     async def work(self) -> None:
         """Claim and start shards until halted."""
-        idle_s = IDLE_MIN_S
+        loop = asyncio.get_running_loop()
+        idle_s, look_at, passed = IDLE_MIN_S, loop.time(), set[str]()
         while not self._halted:
-            self._change.clear()
-            full = self._full_teachers()
-            job = await self._claim(full)
-            if job is not None:
-                idle_s = IDLE_MIN_S
-                held = Held(job)
-                self._tasks[asyncio.create_task(self._do(held))] = held
-                continue
-            # With nothing due, a free slot changes nothing: only the clock does.
-            waits_for_room = bool(full) or len(self._tasks) >= SHARDS_MAX
+            if loop.time() >= look_at or self._may_find(passed):
+                full = self._full_teachers()
+                job = await self._claim(full)
+                if job is not None:
+                    idle_s = IDLE_MIN_S
+                    held = Held(job)
+                    self._tasks[asyncio.create_task(self._do(held))] = held
+                    continue
+                # With nothing due, only the clock or room at one of these changes anything; claims are not free.
+                passed, look_at = full, loop.time() + (IDLE_MAX_S if self._tasks else idle_s)
+                idle_s = min(IDLE_MAX_S, 1.5 * idle_s)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._change.wait() if waits_for_room else self._stopped(), idle_s)
-            idle_s = min(IDLE_MAX_S, 1.5 * idle_s)
+                await asyncio.wait_for(self._wait_for_room(passed), max(0.0, look_at - loop.time()))
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -94,10 +95,14 @@ class Shards:
         if self._judge:
             self._judge.close()
 
-    async def _stopped(self) -> None:
-        while not self._halted:
-            await self._change.wait()
+    async def _wait_for_room(self, passed: set[str]) -> None:
+        while not self._halted and not self._may_find(passed):
             self._change.clear()
+            await self._change.wait()
+
+    def _may_find(self, passed: set[str]) -> bool:
+        """Whether a claim could find what the last one, which passed over these teachers, did not."""
+        return len(self._tasks) < SHARDS_MAX and not passed <= self._full_teachers()
 
     def _full_teachers(self) -> set[str]:
         """Return teachers that need no other shard now: the gate is full, or a shard of theirs is only coming to it."""

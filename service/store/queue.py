@@ -1,9 +1,25 @@
 """The queue: claim, keep, put back and end jobs. No reaper and no leader: a claim finds expired leases by itself."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Integer,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import Session, col
 
 from service.models import Job, JobKind, JobState
@@ -30,28 +46,39 @@ def claim(
     Due is what is queued and past `run_after`, or running with an expired lease. On Postgres, rows that another worker
     is claiming are passed over; SQLite has one writer at a time and needs no hint.
     """
+    given = {"kinds": list(kinds), "without": list(without_teachers), "limit": limit}
+    taken = session.scalars(_CLAIM, given | {"worker": worker, "lease_s": lease_s}).all()
+    return sorted(taken, key=lambda job: (-job.priority, job.id or 0))
+
+
+def _claim_statement() -> ReturningUpdate[Job]:
+    """Return the statement of `claim`; made once, since making it costs more than running it."""
     now = Clock()
     waiting = and_(col(Job.state) == JobState.QUEUED, col(Job.run_after) <= now)
     expired = and_(col(Job.state) == JobState.RUNNING, col(Job.lease_until) < now)
+    of_kind = col(Job.kind).in_(bindparam("kinds", expanding=True))
+    passed_over = col(Job.teacher).in_(bindparam("without", expanding=True))
     picked = (
         select(Job.id)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        .where(col(Job.kind).in_(kinds), or_(waiting, expired), col(Job.teacher).not_in(without_teachers))
+        .where(of_kind, or_(waiting, expired), not_(passed_over))
         .order_by(col(Job.priority).desc(), col(Job.id))
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True)
         .cte("picked")
     )
     values = {
         "state": JobState.RUNNING,
-        "lease_until": now + lease_s,
+        "lease_until": now + bindparam("lease_s", type_=Float),
         "attempts": col(Job.attempts) + 1,
-        "worker": worker,
+        "worker": bindparam("worker"),
         "started_at": func.coalesce(col(Job.started_at), now),
         "reason": "",
         "detail": "",
     }
-    statement = update(Job).where(col(Job.id).in_(select(picked.c.id))).values(values).returning(Job)
-    return sorted(session.scalars(statement).all(), key=lambda job: (-job.priority, job.id or 0))
+    return update(Job).where(col(Job.id).in_(select(picked.c.id))).values(values).returning(Job)
+
+
+_CLAIM = _claim_statement()
 
 
 def keep(session: Session, job: Job, *, lease_s: float, **added: float) -> None:
@@ -60,8 +87,19 @@ def keep(session: Session, job: Job, *, lease_s: float, **added: float) -> None:
     Raises LeaseLost when the job is no longer this claim's. Call it first in the transaction that stores results: on
     Postgres it locks the job's row until the commit, so a newer claim and an older write cannot interleave.
     """
-    values: dict[str, Any] = {name: getattr(Job, name) + count for name, count in added.items() if count}
-    _fenced(session, job, lease_until=Clock() + lease_s, **values)
+    counted = {name: count for name, count in added.items() if count}
+    given = {f"added_{name}": count for name, count in counted.items()} | {"lease_s": lease_s}
+    _ran(session, job, _renewal(tuple(counted)), given | {"of_job": job.id, "of_attempts": job.attempts})
+
+
+@cache
+def _renewal(counters: tuple[str, ...]) -> Update:
+    """Return the statement of `keep` that adds to these counters; made once, as `_claim_statement` is."""
+    jobs: Table = Job.__table__  # pyright: ignore[reportAttributeAccessIssue]
+    mine = (jobs.c.id == bindparam("of_job"), jobs.c.attempts == bindparam("of_attempts"))
+    added = {name: jobs.c[name] + bindparam(f"added_{name}") for name in counters}
+    lease_until = Clock() + bindparam("lease_s", type_=Float)
+    return update(jobs).where(*mine, jobs.c.state == JobState.RUNNING).values(lease_until=lease_until, **added)
 
 
 def put_back(session: Session, job: Job, *, delay_s: float = 0.0, reason: str = "", detail: str = "") -> None:
@@ -113,6 +151,9 @@ def unfinished(session: Session, subject: str) -> int:
 
 def _fenced(session: Session, job: Job, **values: Any) -> None:
     mine = and_(col(Job.id) == job.id, col(Job.attempts) == job.attempts, col(Job.state) == JobState.RUNNING)
-    result = session.connection().execute(update(Job).where(mine).values(values))
-    if result.rowcount != 1:
+    _ran(session, job, update(Job).where(mine).values(values))
+
+
+def _ran(session: Session, job: Job, statement: Update, given: Mapping[str, Any] | None = None) -> None:
+    if session.connection().execute(statement, given).rowcount != 1:
         raise LeaseLost(f"job {job.id}: its lease passed to another worker, or it was cancelled")

@@ -1,20 +1,35 @@
 """A teacher behind an OpenAI-compatible server: vLLM, and whatever else speaks `/v1/chat/completions`."""
 
+import errno
 import os
-import socket
+import re
 import time
-from io import BytesIO
+from collections.abc import Sequence
+from datetime import timedelta
+from ipaddress import ip_network
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
 import orjson
-from aiohttp.abc import AbstractResolver
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import (
+    BodyDecodeError,
+    ConnectError,
+    DecodeError,
+    DetailedPyreqwestError,
+    ReadError,
+    RequestTimeoutError,
+)
+from pyreqwest.http import Url
+from pyreqwest.response import Response
 
 from service.teachers.openai_reply import completions, error_of
 from service.teachers.protocol import Completion, Sampling, TeacherBusy, TeacherError, TeacherRefused
-from service.urls import normal_base_url
+from service.urls import Network, normal_base_url
+from workers.teachers.addresses import Addresses
 
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+"""Where teachers may be unless the caller says otherwise."""
 TIMEOUT_S = 600.0
 """For a whole request. Without streaming nothing arrives until the last token, so this bounds the longest reasoning; it
 is also how long requests hang on a vLLM that got SIGTERM and was not killed after it."""
@@ -29,12 +44,13 @@ LOGPROBS_BYTES_MAX = 128 * 1024 * 1024
 ERROR_BYTES_MAX = 64 * 1024
 OURS = frozenset({"metadata", "store", "retort", "stream", "stream_options"})
 """Fields of a request that are meant for Retort: references ride in `metadata`, and no teacher may read those."""
-_WARNED_ABOUT_BYTES = 1024 * 1024
-"""aiohttp sends a larger body piece by piece only when it is given as a file."""
+_CONNECTING = "client error (Connect)"
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How the client words what it was doing, and the system's error number: its classes do not tell them."""
 
 
 class OpenAITeacher:
-    """One model on one server, over one connection pool. Make it inside a running event loop, close it in the same."""
+    """One model on one server, over one connection pool for each address of it."""
 
     def __init__(
         self,
@@ -44,7 +60,7 @@ class OpenAITeacher:
         api_key_env: str | None = None,
         timeout_s: float = TIMEOUT_S,
         token_ids: bool = False,
-        resolver: AbstractResolver | None = None,
+        networks: Sequence[Network] = LOOPBACK,
     ) -> None:
         """Prepare to ask `model` at `base_url`, given with or without `/v1`.
 
@@ -52,7 +68,8 @@ class OpenAITeacher:
         they tell the tokens of each choice, and `return_tokens_as_token_ids`, asked for where `top_logprobs` comes
         without OpenAI's `logprobs`: that is how soft labels are wanted, while both together promise text. Others may
         refuse a field they do not know, hence off by default.
-        `resolver` decides which addresses may be called; a PermissionError from it ends as `address_not_allowed`.
+        Only addresses in `networks` are connected to; any other ends as `address_not_allowed`, whatever the name led
+        to before.
         Raises ValueError for an unusable address and TeacherRefused (`no_key`, `bad_key`) for a missing key.
         """
         self.model = model
@@ -60,17 +77,13 @@ class OpenAITeacher:
         self._token_ids = token_ids
         self._key = _key(api_key_env)
         # Identity: compressing costs more than a local network gains, and no small reply can unpack to a huge one.
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "retort"}
         if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS_MAX, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver, socket_factory=_socket
-            ),
-            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+            self._headers["Authorization"] = f"Bearer {self._key}"
+        self._timeout_s = timeout_s
+        self._addresses = Addresses(Url(self._root), networks)
+        self._clients: dict[str, Client] = {}
+        """By address: each connects to that one alone, whatever the name leads to by then."""
 
     async def complete(self, messages: list[dict[str, Any]], sampling: Sampling, n: int = 1) -> list[Completion]:
         """Return 1 to n completions. Raises TeacherBusy or TeacherRefused, nothing else."""
@@ -100,14 +113,15 @@ class OpenAITeacher:
         long = fields.get("logprobs") or fields.get("prompt_logprobs")
         try:
             return await self._post(self._root + path, body, LOGPROBS_BYTES_MAX if long else REPLY_BYTES_MAX)
-        except (aiohttp.ClientError, OSError) as error:
+        except DetailedPyreqwestError as error:
             raise _classified(error) from error
         except TeacherError as error:
             raise self._without_key(error) from error
 
     async def close(self) -> None:
         """Close the connections; requests still in flight fail."""
-        await self._session.close()
+        for client in self._clients.values():
+            await client.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,17 +132,55 @@ class OpenAITeacher:
         await self.close()
 
     async def _post(self, url: str, body: bytes, bytes_max: int) -> Any:
-        data = body if len(body) < _WARNED_ABOUT_BYTES else BytesIO(body)
-        async with self._session.post(url, data=data, allow_redirects=False) as reply:
+        addresses = await self._addresses.now()
+        for address in addresses[:-1]:
+            try:
+                return await self._post_to(address, url, body, bytes_max)
+            except DetailedPyreqwestError as error:
+                # Nothing was sent yet, so the next address may be asked the same.
+                if not _is_connecting(error):
+                    raise
+                self._addresses.avoid(address)
+        return await self._post_to(addresses[-1], url, body, bytes_max)
+
+    async def _post_to(self, address: str, url: str, body: bytes, bytes_max: int) -> Any:
+        client = self._clients.get(address) or self._connected_to(address)
+        async with client.post(url).body_bytes(body).build_streamed() as reply:
             if reply.status != 200:
                 text = await _read(reply, ERROR_BYTES_MAX, cut=True)
-                raise error_of(reply.status, reply.headers.get("Retry-After"), text)
+                raise error_of(reply.status, reply.get_header("Retry-After"), text)
             text = await _read(reply, bytes_max)
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
             reason = "invalid_json" if text.strip() else "empty_response"
             raise TeacherBusy(reason, f"{len(text)} bytes that are no JSON: {error}") from error
+
+    def _connected_to(self, address: str) -> Client:
+        """Return a new client for one checked address, for the connections of its own only."""
+        builder = (
+            ClientBuilder()
+            .default_headers(self._headers)
+            .timeout(timedelta(seconds=self._timeout_s))
+            .connect_timeout(timedelta(seconds=CONNECT_TIMEOUT_S))
+            .pool_idle_timeout(timedelta(seconds=KEEP_ALIVE_S))
+            .max_connections(CONNECTIONS_MAX)
+            # A silent connection stays open through firewalls, and a vanished peer is noticed within two minutes.
+            .tcp_keepalive(timedelta(seconds=60))
+            .tcp_keepalive_interval(timedelta(seconds=15))
+            .tcp_keepalive_retries(4)
+            .follow_redirects(False)
+            .referer(False)
+            .no_proxy()
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+        )
+        if self._addresses.host.strip("[]") != address:
+            builder.resolve(self._addresses.host, address, 0)
+        made = self._clients[address] = builder.build()
+        return made
 
     def _without_key(self, error: TeacherError) -> TeacherError:
         """Blot out the key where a server quotes it in its error text: details are stored and shown."""
@@ -149,13 +201,12 @@ def _fields(sampling: Sampling, *, soft: bool) -> dict[str, Any]:
     return fields
 
 
-async def _read(reply: aiohttp.ClientResponse, bytes_max: int, *, cut: bool = False) -> bytes:
+async def _read(reply: Response, bytes_max: int, *, cut: bool = False) -> bytes:
     """Return the body, at most `bytes_max` of it; past that cut it off or raise TeacherRefused."""
-    length = reply.content_length
-    if length is not None and length <= bytes_max and "Content-Encoding" not in reply.headers:
-        return await reply.read()
+    if int(reply.get_header("Content-Length") or bytes_max + 1) <= bytes_max:
+        return bytes(await reply.body_reader.bytes())
     body = bytearray()
-    async for piece in reply.content.iter_any():
+    while piece := await reply.body_reader.read_chunk():
         body += piece
         if len(body) > bytes_max:
             if cut:
@@ -164,27 +215,30 @@ async def _read(reply: aiohttp.ClientResponse, bytes_max: int, *, cut: bool = Fa
     return bytes(body[:bytes_max])
 
 
-def _classified(error: Exception) -> TeacherError:
+def _is_connecting(error: DetailedPyreqwestError) -> bool:
+    return any(cause["message"] == _CONNECTING for cause in error.details["causes"] or ())
+
+
+def _classified(error: DetailedPyreqwestError) -> TeacherError:
     """Return what an error of the connection means."""
-    cause = getattr(error, "os_error", error)
-    detail = f"{type(error).__name__}: {error}"
+    causes = [cause["message"] for cause in error.details["causes"] or ()]
+    detail = causes[-1] if causes else error.message
+    number = _OS_ERROR.search(detail)
     match error:
-        case _ if isinstance(cause, PermissionError):
-            return TeacherRefused("address_not_allowed", str(cause))
-        case aiohttp.ClientConnectorDNSError():
-            return TeacherBusy("unknown_host", detail)
-        case aiohttp.ClientSSLError():
-            return TeacherRefused("tls_failed", detail)
-        case TimeoutError():
+        case RequestTimeoutError() if not _is_connecting(error):
             return TeacherBusy("timeout", "no reply within the time limit")
-        case aiohttp.ClientConnectorError():
-            return TeacherBusy(
-                "connection_refused" if isinstance(cause, ConnectionRefusedError) else "unreachable", detail
-            )
-        case aiohttp.ClientPayloadError():
+        case RequestTimeoutError():
+            return TeacherBusy("unreachable", f"no connection within {CONNECT_TIMEOUT_S:g} s")
+        case ConnectError() if number and int(number[1]) == errno.ECONNREFUSED:
+            return TeacherBusy("connection_refused", detail)
+        case ConnectError() if "tcp connect error" in causes:
+            return TeacherBusy("unreachable", detail)
+        case ConnectError() if _is_connecting(error) and not number and not detail.endswith("eof"):
+            return TeacherRefused("tls_failed", detail)
+        case ReadError() | BodyDecodeError():
             return TeacherBusy("truncated_body", "the connection ended in the middle of the reply")
-        case aiohttp.ClientResponseError():
-            return TeacherBusy("wrong_shape", f"the reply is no HTTP: {error.message}")
+        case DecodeError():
+            return TeacherBusy("wrong_shape", f"the reply is no HTTP: {detail}")
         case _:
             return TeacherBusy("connection_lost", detail)
 
@@ -198,14 +252,3 @@ def _key(api_key_env: str | None) -> str | None:
     if not key.isascii() or not key.isprintable():
         raise TeacherRefused("bad_key", f"the key in {api_key_env} holds characters no HTTP header can carry")
     return key
-
-
-def _socket(address: tuple[Any, ...]) -> socket.socket:
-    """Return a socket that notices a vanished peer within two minutes and keeps a silent connection open."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}.items():
-        if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
