@@ -73,6 +73,7 @@ class Rescoring:
         made = []
         for address in dict.fromkeys([teacher.base_url, *teacher.replicas]):
             options: dict[str, Any] = {"api_key_env": teacher.api_key_env, "timeout_s": self.settings.request_timeout_s}
+            options["networks"] = self.settings.networks()
             made.append(Scorer(OpenAITeacher(address, teacher.model, **options), trusts_ids=own))
         return made
 

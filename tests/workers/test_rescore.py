@@ -85,9 +85,10 @@ def test_old_traces_get_the_labels_that_they_would_have_had(database, work, fake
     }  # fmt: skip
     work(done(database, old), kinds=ALL, workers=2)
     assert progress(database, old)["stored"] == 40
-    for then, later in zip(rows(database, sampled), rows(database, old), strict=True):
-        assert later.source == "rescored"
-        a, b = unpack(then.data), unpack(later.data)
+    assert {row.source for row in rows(database, old)} == {"rescored"}
+    by_trace = {row.trace_id: unpack(row.data) for row in [*rows(database, sampled), *rows(database, old)]}
+    for then, later in zip(traces(database, sampled), traces(database, old), strict=True):
+        a, b = by_trace[then.id], by_trace[later.id]
         assert np.array_equal(a.ids, b.ids)
         assert np.allclose(a.logprobs, b.logprobs, atol=1e-3)
 
