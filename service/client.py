@@ -195,9 +195,9 @@ class Client:
         With `accept_k` each teacher is asked about a prompt until so many answers are right, instead of `n` times: at
         most `max_tries` times, and until its answers have `token_budget` tokens in all.
 
-        `sampling` is any of `temperature`, `max_tokens`, `top_p`, `seed`, `top_logprobs`. `set_name` is what
-        reports call the batch when it measures a student. `columns` are `COLUMN:FIELD` entries, `format` is `jsonl`, `csv` or `parquet` where
-        a file's name does not say it.
+        `sampling` is any of `temperature`, `max_tokens`, `top_p`, `seed`, `top_logprobs` (soft labels). `set_name` is
+        what reports call the batch when it measures a student. `columns` are `COLUMN:FIELD` entries, `format` is
+        `jsonl`, `csv` or `parquet` where a file's name does not say it.
 
         The same `idempotency_key` with the same prompts gives the batch it made before. With `once` a file has a key
         made of its bytes and these options. A file with a key is sent again by itself when the connection breaks, and

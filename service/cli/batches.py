@@ -79,7 +79,8 @@ def submit(
         from service.cli.soft_labels import tell_size
 
         sampling["top_logprobs"] = top_logprobs
-        tell_size(terminal, file, asked=n * len(set(teacher)), k=top_logprobs, max_tokens=max_tokens)
+        tries = (max_tries or 4 * accept) if accept else n
+        tell_size(terminal, file, asked=tries * len(set(teacher)), k=top_logprobs, max_tokens=max_tokens)
     options: dict[str, Any] = {"n": n, "sampling": sampling, "set_name": set_name, "columns": columns or ()}
     options |= {"format": format, "idempotency_key": key}
     options |= {"accept_k": accept, "max_tries": max_tries, "token_budget": token_budget}
