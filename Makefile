@@ -4,7 +4,7 @@ FLAVOUR ?= $(shell if [ "$$(uname)" = Darwin ]; then echo mac; elif command -v n
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo test check lock openapi clean
+.PHONY: install demo test check bench torture lock openapi clean
 
 install: .venv/installed  ## put everything into .venv (about four minutes the first time)
 
@@ -26,6 +26,13 @@ check: install  ## format, lint, types, who imports whom, OpenAPI file up to dat
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.openapi --check docs/openapi.json
+
+bench: install  ## speed beside the plain alternative; wants a quiet machine and about ten minutes
+	$(BIN)/python -m bench.dispatch
+	$(BIN)/python -m bench.served
+
+torture: install  ## 20,000 lines while everything is killed with -9, again and again; about four minutes
+	$(BIN)/python -m bench.torture
 
 openapi: install  ## write the OpenAPI file anew
 	$(BIN)/python -m service.openapi docs/openapi.json

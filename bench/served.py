@@ -1,6 +1,6 @@
-"""Tokens per second from a real vLLM server: Retort's worker beside `vllm bench serve`, same prompts, same concurrency.
+"""Tokens per second from a real vLLM server: Retort's worker beside `vllm bench serve`, same prompts and concurrency.
 
-    python -m bench.served                   # the tiny teacher, 800 prompts, 64 at once, twice each; about three minutes
+    python -m bench.served                   # the tiny teacher, 800 prompts, 64 at once, twice each
 
 vLLM's own load generator stores nothing; the worker commits every answer.
 """
@@ -47,7 +47,7 @@ def main() -> None:
             for round in range(given.rounds):
                 plain = _plain(folder, teacher.base_url, questions, given.in_flight)
                 ours = _worker(folder / str(round), teacher.base_url, questions, given.in_flight)
-                print(  # noqa: T201
+                print(
                     f"{given.in_flight} in flight: vllm bench serve {plain:,.0f} tokens/s, "
                     f"retort worker {ours:,.0f} tokens/s, ratio {ours / plain:.3f}",
                     flush=True,
