@@ -104,10 +104,13 @@ class Shard:
         # The keeper ends first only by losing the lease: requests still on their way are for nothing then.
         for asker in self._askers:
             asker.cancel()
-        await asked
+        outcomes = await asked
         self._all_asked = True
         self._flush_now.set()
         await keeper
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome  # ours: the same prompts asked again at once would end the same way
 
     async def _ask(self, ask: Ask) -> None:
         """Ask for a prompt's missing answers until they are there or given up; between two tries it holds no slot."""
