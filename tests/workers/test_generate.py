@@ -6,6 +6,7 @@ from collections import Counter
 import orjson
 import pytest
 import zstandard
+from sqlalchemy import event
 
 from service.models import JobState
 from service.store import batches, queue
@@ -261,3 +262,18 @@ def test_shards_of_any_size_cover_all_prompts(database, work, fake, shard_prompt
     assert check_accounts(database, batch)["stored"] == 30
     with database.read() as session:
         assert queue.unfinished(session, batch) == 0
+
+
+def test_a_full_teacher_costs_no_claims(database, work, fake):
+    claims = []
+
+    def count(_connection, _cursor, statement, *_):
+        if "lease_until" in statement and "RETURNING" in statement:
+            claims.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", count)
+    fake.play(latency_ms=100)
+    batch = submit(database, fake.base_url, numbered(96), shard_prompts=16, max_concurrency=2)
+    work(lambda: state(database, batch) == "completed")
+    # Six shards, and a look a second for other teachers' work: not one whenever an answer makes room.
+    assert 6 <= len(claims) < 60
