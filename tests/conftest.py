@@ -12,10 +12,6 @@ from sqlalchemy import create_engine, text
 from service.store.database import Database
 from tests.postgres import PostgresMissing, postgres_server
 
-LEFT_OUT: list[str] = []
-"""What this machine cannot run; printed in the last lines, and an error in CI."""
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Yield the URL of a Postgres server's maintenance database."""
@@ -54,17 +50,16 @@ def new_postgres_database(server_url: str) -> str:
 
 
 def leave_out(what: str) -> None:
-    """Skip a test that this machine cannot run and say so at the end; in CI nothing may be left out."""
+    """Skip a test that this machine cannot run; in CI nothing may be left out."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"left out in CI: {what}")
-    if what not in LEFT_OUT:
-        LEFT_OUT.append(what)
     pytest.skip(what)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in the last lines what was left out."""
-    if LEFT_OUT:
+    """Say in the last lines what was left out on this machine."""
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")}
+    if reasons:
         terminalreporter.section("left out on this machine")
-        for what in LEFT_OUT:
+        for what in sorted(reasons):
             terminalreporter.write_line(f"- {what}")
