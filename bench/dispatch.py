@@ -1,10 +1,10 @@
 """How fast one worker asks: requests per second and CPU a request, every answer durably stored.
 
-Beside it, against the same stub in the same run: bare HTTP clients that store nothing, and a hand-written aiohttp script
-that stores with SQLAlchemy Core. The stub gets one core, whoever asks the other.
+Beside it, against the same stub in the same run: bare HTTP clients that store nothing, and a hand-written aiohttp
+script that stores with SQLAlchemy Core. The stub gets one core, whoever asks the other.
 
-    python bench/dispatch.py                 # all cases, about six minutes
-    python bench/dispatch.py --case 64x0     # one case
+    python -m bench.dispatch                 # all cases, about six minutes
+    python -m bench.dispatch --case 64x0     # one case
 """
 
 import argparse
@@ -160,7 +160,7 @@ def _worker(case: Case) -> Figure:
             values = {"base_url": stub.base_url, "model": "fake", "max_concurrency": case.in_flight}
             teachers.register(session, {"name": "fake"} | values)
         prompts = Path(folder) / "prompts.jsonl"
-        prompts.write_text("".join('{"prompt": "What is %d + 30?"}\n' % number for number in range(case.requests)))
+        prompts.write_text("".join(f'{{"prompt": "What is {number} + 30?"}}\n' for number in range(case.requests)))
         batch, _ = accept(database, settings, Order(["fake"], 1, {}, {}), Spooled(prompts, ""))
         environment = os.environ | {"RETORT_DATA_DIR": folder}
         with (Path(folder) / "log.txt").open("w") as log:
@@ -208,13 +208,13 @@ def _pin(pid: int, core: int) -> None:
 
 def _show(case: Case, figures: list[Figure]) -> None:
     ceiling = "" if case.ceiling == float("inf") else f", ceiling {case.ceiling:,.0f} requests/s"
-    print(f"\n{case.in_flight} in flight, {case.latency_ms} ms, {case.scenario}{ceiling}")  # noqa: T201
+    print(f"\n{case.in_flight} in flight, {case.latency_ms} ms, {case.scenario}{ceiling}")
     plain = next((figure for figure in figures if figure.way == "aiohttp + Core inserts"), None)
     for figure in figures:
         against = f"{figure.per_s / plain.per_s:6.2f} x Core" if plain else ""
         share = "" if case.ceiling == float("inf") else f"{figure.per_s / case.ceiling:6.2f} of ceiling"
         line = f"{figure.way:24}{figure.per_s:9,.0f}/s {figure.cpu_ms:7.3f} ms CPU  {against} {share}"
-        print(line, flush=True)  # noqa: T201
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Memory of API and worker while a small and a large batch go through: flat when both take the same.
 
-    python bench/memory.py                     # 10,000 and 1,000,000 prompts
-    python bench/memory.py --sizes 10000 50000
+    python -m bench.memory                     # 10,000 and 1,000,000 prompts
+    python -m bench.memory --sizes 10000 50000
 
 Each size gets new processes over a new database, and a fake teacher that answers at once.
 """

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 from service.store.database import Database
 from tests.postgres import PostgresMissing, postgres_server
 
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Yield the URL of a Postgres server's maintenance database."""

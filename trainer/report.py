@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from filters.statistics import mcnemar, wilson
 from trainer.evaluate import MODES, TEACHER, Mode, Result
 from trainer.finish import Trained
 from trainer.questions import Exam
-from filters.statistics import mcnemar, wilson
 
 
 class _Shape(BaseModel):

@@ -168,7 +168,8 @@ class Gate:
     def leave(self, lane: Lane, entered: float) -> float:
         """Give a place back; return the seconds of the server's time that were this request's."""
         busy_s = lane.leave(entered)
-        self._admit()
+        if self._waiting:
+            self._admit()
         if not self._waiting or self.has_room:
             self._room.set()
         return busy_s

@@ -68,10 +68,9 @@ class Shard:
         """Do the shard and end, put back or hold back its job. Raises LeaseLost, after which nothing is left to do."""
         while not self._halted:
             asks = await self.database.read(generation.missing, self.job, self.batch)
-            if not asks:
+            if not asks or await self._ask_all(asks):
                 await self.database.write(generation.finish, self.job)
                 return
-            await self._ask_all(asks)
         if self._down is None:
             await self.database.write(queue.put_back, self.job)
             return
@@ -92,7 +91,8 @@ class Shard:
         for asker in self._askers:
             asker.cancel()
 
-    async def _ask_all(self, asks: Sequence[Ask]) -> None:
+    async def _ask_all(self, asks: Sequence[Ask]) -> bool:
+        """Ask, and keep what comes; return whether nothing is left. Raises LeaseLost, and what broke an asker."""
         self._all_asked = False
         self._askers = {asyncio.create_task(self._ask(ask)) for ask in asks}
         await asyncio.sleep(0)  # each of them takes its first step, to the gate
@@ -111,6 +111,7 @@ class Shard:
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome  # ours: the same prompts asked again at once would end the same way
+        return not self._halted and not any(outcomes)
 
     async def _ask(self, ask: Ask) -> None:
         """Ask for a prompt's missing answers until they are there or given up; between two tries it holds no slot."""
