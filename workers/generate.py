@@ -10,7 +10,7 @@ from typing import Any
 from service.models import Batch, Job
 from service.store import generation, queue
 from service.store.generation import Ask
-from service.teachers.protocol import Completion, Sampling, TeacherBusy, TeacherError
+from service.teachers.protocol import NOBODY_THERE, Completion, Sampling, TeacherBusy, TeacherError
 from service.teachers.retry import ATTEMPTS_MAX, next_attempt
 from workers.database import AsyncDatabase
 from workers.gate import Lane
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 FLUSH_ROWS, FLUSH_S = 32, 0.5
 """Results are committed when so many are there, or so long after they came: all that `kill -9` may cost."""
-NOBODY_THERE = frozenset({"connection_refused", "unreachable", "unknown_host"})
 TEACHER_DOWN = "teacher_down"
 """Why a shard waits, as `GET /api/batches/{id}` shows it."""
 CHANCE = random.SystemRandom()
@@ -74,10 +73,7 @@ class Shard:
         if self._down is None:
             await self.database.write(queue.put_back, self.job)
             return
-        delay_s = self.seat.gate.waits_s()
-        detail = f"no answer from {self.seat.address} ({self._down}); next look in {delay_s:g} s"
-        log.warning("shard %s waits: %s", self.job.id, detail)
-        await self.database.write(generation.hold_back, self.job, delay_s=delay_s, reason=TEACHER_DOWN, detail=detail)
+        await wait_for_teacher(self.database, self.job, self.seat, self._down)
 
     def halt(self) -> None:
         """Ask nothing more; requests on their way may still bring their answers."""
@@ -227,3 +223,11 @@ class Shard:
             else:
                 continue
             renewed = loop.time()
+
+
+async def wait_for_teacher(database: AsyncDatabase, job: Job, seat: Seat, why: TeacherError) -> None:
+    """Put a shard back until the next look at a teacher that is down. Raises LeaseLost."""
+    delay_s = seat.gate.waits_s()
+    detail = f"no answer from {seat.address} ({why}); next look in {delay_s:g} s"
+    log.warning("shard %s waits: %s", job.id, detail)
+    await database.write(generation.hold_back, job, delay_s=delay_s, reason=TEACHER_DOWN, detail=detail)

@@ -10,11 +10,11 @@ from service.models import Job, Teacher
 from service.settings import Settings
 from service.store import generation, queue, soft_labels
 from service.store.soft_labels import Unlabelled, labels_row, missing_row
-from service.teachers.protocol import TeacherBusy, TeacherError, TeacherRefused
+from service.teachers.protocol import NOBODY_THERE, TeacherBusy, TeacherError, TeacherRefused
 from service.teachers.retry import ATTEMPTS_MAX, next_attempt
 from workers.database import AsyncDatabase
 from workers.gate import DOWN_MAX_S, DOWN_MIN_S
-from workers.generate import NOBODY_THERE, TEACHER_DOWN
+from workers.generate import TEACHER_DOWN
 from workers.lease import held
 from workers.teachers import TEACHERS
 from workers.teachers.openai_http import OpenAITeacher

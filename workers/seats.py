@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from service.models import Teacher
 from service.probe import probe
 from service.settings import Settings
 from service.store import teachers
+from service.teachers.protocol import NOBODY_THERE, TeacherBusy, TeacherRefused
 from service.teachers.protocol import Teacher as Client
-from service.teachers.protocol import TeacherRefused
 from workers.database import AsyncDatabase
 from workers.gate import Gate, Lane
 from workers.teachers import TEACHERS
@@ -42,13 +43,19 @@ class Seats:
         return known[1] if known else None
 
     async def take(self, teacher: Teacher | None) -> Seat:
-        """Return a teacher's seat, a new one if it was registered anew. Raises TeacherRefused if it cannot be asked."""
+        """Return a teacher's seat, a new one if it was registered anew.
+
+        Raises TeacherRefused if it cannot be asked, TeacherBusy if nobody is there: a seat taken then would ask without
+        knowing what the server can do, and get no count of the tokens of each answer.
+        """
         if teacher is None:
             raise TeacherRefused("unknown_teacher", "no teacher of that name is registered any more")
         if teacher.backend not in TEACHERS:
             raise TeacherRefused("unknown_backend", f"this worker knows no backend '{teacher.backend}'")
+        away = None
         if self._is_strange(teacher):
             teacher = await self._look_at(teacher)
+            away = _nobody_there(teacher.health or {})
         # Only vLLM and its kin tell `max_model_len` when probed, and know the field that counts each answer's tokens.
         token_ids = bool((teacher.health or {}).get("max_model_len"))
         addresses = tuple(dict.fromkeys([teacher.base_url, *teacher.replicas]))
@@ -63,6 +70,10 @@ class Seats:
             known = self._seats[teacher.name] = (asked, seat)
         for lane in known[1].gate.lanes:
             lane.ceiling = teacher.max_concurrency
+            if away:
+                lane.down()
+        if away:
+            raise away
         return known[1]
 
     async def close(self) -> None:
@@ -94,3 +105,8 @@ class Seats:
             raise TeacherRefused("bad_address", str(error)) from error
         self._clients.append(client)
         return client
+
+
+def _nobody_there(health: dict[str, Any]) -> TeacherBusy | None:
+    reason = str(health.get("reason", ""))
+    return TeacherBusy(reason, str(health.get("detail", ""))) if reason in NOBODY_THERE else None

@@ -9,10 +9,10 @@ from service.models import Job, JobKind
 from service.settings import Settings
 from service.store import generation, queue
 from service.store.queue import LeaseLost
-from service.teachers.protocol import TeacherRefused
+from service.teachers.protocol import TeacherBusy, TeacherRefused
 from workers.database import AsyncDatabase
 from workers.gate import DOWN_MAX_S
-from workers.generate import Bounds, Shard
+from workers.generate import Bounds, Shard, wait_for_teacher
 from workers.judge import Judge
 from workers.seats import Seats
 
@@ -139,7 +139,12 @@ class Shards:
 
     async def _run(self, held: Held) -> None:
         batch, teacher = await self._database.read(generation.assignment, held.job)
-        seat = await self._seats.take(teacher)
+        try:
+            seat = await self._seats.take(teacher)
+        except TeacherBusy as away:
+            if known := self._seats.of(held.job.teacher):
+                await wait_for_teacher(self._database, held.job, known, away)
+            return
         if batch.accept_k is not None and self._judge is None:
             self._judge = Judge()
         held.shard = Shard(

@@ -65,6 +65,8 @@ MISCONFIGURED = frozenset(
     }
 )
 """Reasons that say how the teacher is registered or paid for: none of them says anything about the prompt."""
+NOBODY_THERE = frozenset({"connection_refused", "unreachable", "unknown_host"})
+"""Reasons that say that no server answers at all."""
 AWAY = frozenset({"connection_refused", "unreachable", "unknown_host", "overloaded", "bad_gateway"})
 """Reasons a teacher gives while it restarts: none of them says anything about the prompt."""
 

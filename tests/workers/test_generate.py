@@ -277,3 +277,17 @@ def test_a_full_teacher_costs_no_claims(database, work, fake):
     work(lambda: state(database, batch) == "completed")
     # Six shards, and a look a second for other teachers' work: not one whenever an answer makes room.
     assert 6 <= len(claims) < 60
+
+
+@ON_SQLITE
+def test_tokens_are_counted_although_the_teacher_came_up_late(database, work, tmp_path):
+    fake = Fake(tmp_path / "calls.jsonl")
+    fake.stop()
+    batch = submit(database, fake.base_url, numbered(5), n=3)
+    work(lambda: waiting(database, batch) == {"teacher_down": 1})
+    fake = Fake(tmp_path / "calls.jsonl", int(fake.base_url.split(":")[2].removesuffix("/v1")))
+    try:
+        work(lambda: state(database, batch) == "completed")
+    finally:
+        fake.stop()
+    assert all(trace.completion_tokens for trace in traces(database, batch))

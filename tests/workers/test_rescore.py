@@ -120,12 +120,12 @@ def test_a_second_order_finds_nothing_to_do_and_leaves_the_counts_of_the_batch_a
 )
 def test_a_trace_whose_tokens_cannot_be_told_gets_none_and_a_reason(database, work, fake, changes, reason):
     batch = answered(database, work, fake, numbered(2))
-    first, _ = traces(database, batch)
+    first, second = traces(database, batch)
     with database.write() as session:
         session.merge(Trace(**first.model_dump() | changes))
     order(database, batch)
     work(done(database, batch), kinds=ALL)
-    assert [row.reason for row in rows(database, batch)] == [reason, ""]
+    assert {row.trace_id: row.reason for row in rows(database, batch)} == {first.id: reason, second.id: ""}
     with database.read() as session:
         assert soft_labels.reasons(session, batch) == {reason: 1}
 
