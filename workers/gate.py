@@ -20,7 +20,7 @@ REFUSALS_IN_ROW = 16
 PAUSE_MAX_S = 60.0
 TRIALS_MAX = 16
 """Requests at once that find out whether a server is back: one that it refuses for its own sake must not decide."""
-DOWN_MIN_S, DOWN_MAX_S = 0.5, 30.0
+DOWN_MIN_S, DOWN_MAX_S = 0.5, 10.0
 """Wait before the next look at a server that is down; doubled each time."""
 
 

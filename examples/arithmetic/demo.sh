@@ -8,7 +8,7 @@ export PATH="$PWD/.venv/bin:$PATH" HF_HUB_OFFLINE=1
 folder=${RETORT_DEMO_DIR:-demo}
 port=${RETORT_DEMO_PORT:-8091}
 teacher_port=$((port + 1))
-prompts=${RETORT_DEMO_PROMPTS:-1200}
+prompts=${RETORT_DEMO_PROMPTS:-1000}
 heldout_prompts=${RETORT_DEMO_HELDOUT:-360}
 ood_prompts=${RETORT_DEMO_OOD:-180}
 student=${RETORT_DEMO_STUDENT:-examples/arithmetic/student.json}
