@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: install demo test check bench torture lock openapi clean
 
-install: .venv/installed  ## put everything into .venv (about four minutes the first time)
+install: .venv/installed  ## put everything into .venv (four to six minutes the first time)
 
 .venv/installed: requirements/$(FLAVOUR).txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -8,7 +8,7 @@ from typing import Any
 import zstandard
 
 from service.models import Job
-from service.store import generation, soft_labels
+from service.store import completions, generation, soft_labels
 from service.teachers.protocol import Completion
 from service.teachers.reasoning import Note
 
@@ -45,7 +45,7 @@ class Results:
 
 def store(session: Any, job: Job, results: Results, *, lease_s: float, announce: bool) -> None:
     """Write `results` in one transaction, with an event about the batch's progress if asked. Raises LeaseLost."""
-    completions = [completion for _, _, completion, _ in results.answers]
+    came = [completion for _, _, completion, _ in results.answers]
     traces = _traces(job, results.answers)
     generation.store(
         session,
@@ -53,13 +53,13 @@ def store(session: Any, job: Job, results: Results, *, lease_s: float, announce:
         lease_s=lease_s,
         traces=traces,
         failures=results.failures,
-        labels=soft_labels.rows(traces, completions),
+        labels=soft_labels.rows(traces, came),
         prompt_tokens=results.prompt_tokens,
-        completion_tokens=sum(completion.completion_tokens or 0 for completion in completions),
-        reasoning_tokens=sum(completion.reasoning_tokens or 0 for completion in completions),
+        completion_tokens=sum(completion.completion_tokens or 0 for completion in came),
+        reasoning_tokens=sum(completion.reasoning_tokens or 0 for completion in came),
         total=-results.spared,
         busy_s=results.busy_s,
-        reasoning_lost=sum(completion.note == Note.LOST_REASONING for completion in completions),
+        reasoning_lost=sum(completion.note == Note.LOST_REASONING for completion in came),
     )
     if announce:
         generation.progress(session, job.subject)
@@ -74,16 +74,8 @@ def _traces(job: Job, answers: Sequence[tuple[int, int, Completion, bool | None]
             "teacher": job.teacher,
             "sample_index": sample_index,
             "parent_id": None,
-            "reasoning": _storable(completion.reasoning),
-            "response": _storable(completion.response),
-            "finish_reason": completion.finish_reason,
-            "prompt_tokens": completion.prompt_tokens,
-            "completion_tokens": completion.completion_tokens,
-            "reasoning_tokens": completion.reasoning_tokens,
-            "latency_ms": completion.latency_ms,
             "accepted": accepted,
-            "raw": compress(completion.raw),
-            "created_at": time.time(),
+            **completions.trace_row(completion, compress),
         }
         for prompt_id, sample_index, completion, accepted in answers
     ]
@@ -97,12 +89,7 @@ def failure(job: Job, prompt_id: int, sample_index: int, *, reason: str, detail:
         "teacher": job.teacher,
         "sample_index": sample_index,
         "reason": reason,
-        "detail": _storable(detail),
+        "detail": completions.storable(detail),
         "attempts": attempts,
         "created_at": time.time(),
     }
-
-
-def _storable(text: str) -> str:
-    """Replace what a database's text cannot hold (NUL, lone surrogates); `raw` keeps the message as it came."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

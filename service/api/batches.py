@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api.deps import DatabaseDep, Limit, SettingsDep
-from service.api.shapes import BatchOut, PassRateOut, Sampling, SubmitOut, SubmitQuery
+from service.api.shapes import BatchOut, Sampling, SubmitOut, SubmitQuery
 from service.errors import Problem
 from service.formats.columns import parse
 from service.formats.detect import Format, by_content, by_content_type, by_name
@@ -116,7 +116,7 @@ def rates(batch_id: str, database: DatabaseDep, limit: Limit, after: int = 0) ->
         batches.get(session, batch_id)
         found = pass_rates.page(session, batch_id, after=after, limit=limit)
     last = found[-1].prompt_id if len({rate.prompt_id for rate in found}) == limit else None
-    return {"data": [PassRateOut.model_validate(rate) for rate in found], "next": last}
+    return {"data": found, "next": last}
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchOut)

@@ -249,20 +249,6 @@ class TeacherUse(BaseModel):
     """Of completion tokens."""
 
 
-class PassRateOut(Given):
-    """Right answers among a teacher's tries at a prompt, with the 95 % Wilson interval of their share."""
-
-    prompt_id: int
-    key: str
-    category: str
-    teacher: str
-    right: int
-    tries: int
-    rate: float
-    low: float
-    high: float
-
-
 class BatchOut(Given):
     id: str
     state: str

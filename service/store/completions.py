@@ -4,7 +4,7 @@ The batch counts as completed at any time, so that what was kept so far can be c
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,22 +49,22 @@ class Stored:
     """Soft labels that came with a choice, by trace."""
 
 
-def trace_row(completion: Completion) -> dict[str, Any]:
-    """Return the columns of a trace that its teacher's reply fills in."""
+def trace_row(completion: Completion, compress: Callable[[bytes], bytes] = zstandard.compress) -> dict[str, Any]:
+    """Return the columns of a trace that its teacher's reply fills in; who makes many brings one compressor."""
     return {
-        "reasoning": _storable(completion.reasoning),
-        "response": _storable(completion.response),
+        "reasoning": storable(completion.reasoning),
+        "response": storable(completion.response),
         "finish_reason": completion.finish_reason,
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
         "reasoning_tokens": completion.reasoning_tokens,
         "latency_ms": completion.latency_ms,
-        "raw": zstandard.compress(completion.raw),
+        "raw": compress(completion.raw),
         "created_at": time.time(),
     }
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Replace what a database's text cannot hold (NUL, lone surrogates); `raw` keeps the message as it came."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
