@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -29,8 +30,19 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every probe
     settings = Settings(data_dir=given.data_dir) if given.data_dir else Settings()
     database = Database(settings.url())
+    _settle_memory()
     _runner()(Worker(settings, database, wanted).run())
     database.close()
+
+
+def _settle_memory() -> None:
+    """Let the garbage collector pass over what is loaded for good, and look at what comes less often.
+
+    Without that it goes through the same few hundred thousand objects again and again: a twentieth of a request.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -53,7 +54,7 @@ class Lane:
 
     def slots(self) -> int:
         """Return how many requests it may have now: none while it pauses, a few to see whether it is back."""
-        now = _now()
+        now = monotonic()
         if now < self._paused_until or now < self._look_at:
             return 0
         return min(TRIALS_MAX, int(self.limit)) if self.is_down else int(self.limit)
@@ -75,7 +76,8 @@ class Lane:
 
     def answered(self, completions: Sequence[Completion]) -> bool:
         """Note a good answer; return whether the server had been down until now."""
-        pace = completions[0].latency_ms / max(1, max(each.completion_tokens or 0 for each in completions))
+        tokens = max([each.completion_tokens or 0 for each in completions])
+        pace = completions[0].latency_ms / (tokens or 1)
         self._pace += SMOOTHING * (pace - self._pace) if self._pace else pace
         if self._pace <= self._pace_bearable:
             self.limit = min(float(self.ceiling), self.limit + 1 / self.limit)
@@ -86,7 +88,7 @@ class Lane:
 
     def busy(self, error: TeacherBusy) -> None:
         """Note that the server could not answer: fewer at once, and none for a while when it refuses everything."""
-        now = _now()
+        now = monotonic()
         if error.reason in OVERLOAD:
             self._share += SMOOTHING * (1 - self._share)
             if self._share > SHARE_MAX and now - self._cut_at >= CUT_EVERY_S:
@@ -99,17 +101,17 @@ class Lane:
 
     def down(self) -> None:
         """Note that nobody is there; those who looked in the same moment count as one look."""
-        now = _now()
+        now = monotonic()
         if now >= self._look_at:
             self._look_at = now + min(DOWN_MAX_S, DOWN_MIN_S * 2.0**self._down_times)
             self._down_times += 1
 
     def waits_s(self) -> float:
         """Return the seconds until it may be asked again, 0 where it may be now."""
-        return max(0.0, max(self._paused_until, self._look_at) - _now())
+        return max(0.0, max(self._paused_until, self._look_at) - monotonic())
 
     def _tick(self) -> None:
-        now = _now()
+        now = monotonic()
         if self.held:
             self._clock += (now - self._ticked) / self.held
         self._ticked = now
@@ -135,8 +137,11 @@ class Gate:
     @property
     def has_room(self) -> bool:
         """Whether another shard's prompts would soon find a free slot: fewer wait than are in flight."""
-        held = sum(lane.held for lane in self.lanes)
-        return held + len(self._waiting) < 2 * sum(lane.limit for lane in self.lanes if not lane.is_down)
+        wanted, room = len(self._waiting), 0.0
+        for lane in self.lanes:
+            wanted += lane.held
+            room += 0.0 if lane.is_down else 2 * lane.limit
+        return wanted < room
 
     @property
     def is_down(self) -> bool:
@@ -175,8 +180,11 @@ class Gate:
         return busy_s
 
     def _freest(self) -> Lane | None:
-        free = [lane for lane in self.lanes if lane.held < lane.slots()]
-        return min(free, key=lambda lane: lane.held / lane.limit) if free else None
+        freest = None
+        for lane in self.lanes:
+            if lane.held < lane.slots() and (freest is None or lane.held / lane.limit < freest.held / freest.limit):
+                freest = lane
+        return freest
 
     def _admit(self) -> None:
         while self._waiting:
@@ -190,8 +198,9 @@ class Gate:
 
     def _look_again(self) -> None:
         """Wake those who wait when a pause ends: nobody's leaving would."""
-        pauses = [wait_s for lane in self.lanes if (wait_s := lane.waits_s())]
-        if pauses and self._timer is None:
+        if self._timer:
+            return
+        if pauses := [wait_s for lane in self.lanes if (wait_s := lane.waits_s())]:
             self._timer = asyncio.get_running_loop().call_later(min(pauses), self._pause_over)
 
     def _pause_over(self) -> None:
@@ -218,5 +227,3 @@ class Slot:
         self.busy_s = self._gate.leave(self.lane, self._entered)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()

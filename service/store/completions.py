@@ -66,7 +66,9 @@ def trace_row(completion: Completion, compress: Callable[[bytes], bytes] = zstan
 
 def storable(text: str) -> str:
     """Replace what a database's text cannot hold (NUL, lone surrogates); `raw` keeps the message as it came."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    if "\0" in text:
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def keep(

@@ -53,8 +53,8 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
         )
     )
     answered: dict[int, set[int]] = {}
-    for row in session.connection().execute(done):
-        answered.setdefault(row.prompt_id, set()).add(row.sample_index)
+    for prompt_id, sample_index in session.connection().execute(done).all():
+        answered.setdefault(prompt_id, set()).add(sample_index)
     had = _had(session, job) if batch.accept_k else {}
     prompts = (
         select(Prompt.id, Prompt.messages, Prompt.n, Prompt.body, Prompt.reference, Prompt.verifier)  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -64,9 +64,10 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
         .order_by(col(Prompt.id))
     )
     asks = []
-    for row in session.connection().execute(prompts):
-        left = [index for index in range(row.n or batch.n) if index not in answered.get(row.id, ())]
-        ask = Ask(row.id, row.messages, left, row.body or {}, row.reference, row.verifier, *had.get(row.id, (0, 0)))
+    for prompt_id, messages, n, body, reference, verifier in session.connection().execute(prompts).all():
+        there = answered.get(prompt_id, ())
+        left = [index for index in range(n or batch.n) if index not in there]
+        ask = Ask(prompt_id, messages, left, body or {}, reference, verifier, *had.get(prompt_id, (0, 0)))
         if left and not is_enough(batch, ask.accepted, ask.tokens):
             asks.append(ask)
     return asks

@@ -74,7 +74,7 @@ def completions(
     if not found:
         raise TeacherBusy("aborted" if len(finished) < len(choices) else "empty_response", "no choice holds any text")
     usage = payload["usage"] if isinstance(payload.get("usage"), dict) else {}
-    arrived = "".join(each.response if each.note == Note.MOVED else each.reasoning for each in found)
+    arrived = "".join([each.response if each.note == Note.MOVED else each.reasoning for each in found])
     # `usage` counts every choice the server made, those we have no use for included.
     made = len(payload["choices"])
     lost = lost_reasoning(usage, arrived, n=made)

@@ -94,8 +94,11 @@ def reasoning_tokens(usage: Mapping[str, Any] | None) -> int | None:
 
 def _given_reasoning(message: Mapping[str, Any], thoughts: str) -> tuple[str, Note]:
     """Return what the server set apart: vLLM ≤ 0.11 in `reasoning_content`, since 0.16 `reasoning`, at times both."""
-    found = [_text(message.get("reasoning"))[0], _text(message.get("reasoning_content"))[0], thoughts]
-    distinct = list(dict.fromkeys(text for text in found if text))
+    fields = message.get("reasoning"), message.get("reasoning_content")
+    found = [field if isinstance(field, str) else _text(field)[0] for field in fields if field]
+    if not thoughts and len(found) <= 1:
+        return found[0] if found else "", Note.NONE
+    distinct = [text for text in dict.fromkeys((*found, thoughts)) if text]
     return "\n\n".join(distinct), Note.TWO_REASONINGS if len(distinct) > 1 else Note.NONE
 
 
