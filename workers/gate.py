@@ -225,5 +225,3 @@ class Slot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.busy_s = self._gate.leave(self.lane, self._entered)
-
-
