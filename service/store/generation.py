@@ -53,7 +53,7 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
         )
     )
     answered: dict[int, set[int]] = {}
-    for prompt_id, sample_index in session.connection().execute(done).all():
+    for prompt_id, sample_index in map(tuple, session.connection().execute(done).all()):
         answered.setdefault(prompt_id, set()).add(sample_index)
     had = _had(session, job) if batch.accept_k else {}
     prompts = (
@@ -64,7 +64,7 @@ def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
         .order_by(col(Prompt.id))
     )
     asks = []
-    for prompt_id, messages, n, body, reference, verifier in session.connection().execute(prompts).all():
+    for prompt_id, messages, n, body, reference, verifier in map(tuple, session.connection().execute(prompts).all()):
         there = answered.get(prompt_id, ())
         left = [index for index in range(n or batch.n) if index not in there]
         ask = Ask(prompt_id, messages, left, body or {}, reference, verifier, *had.get(prompt_id, (0, 0)))
