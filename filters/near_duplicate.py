@@ -1,7 +1,8 @@
 """Filter `near_duplicate`: the same prompt or trace again, in almost the same words."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,7 +11,10 @@ from filters.sample import Sample
 from filters.verdict import KEEP, Verdict, reject
 
 if TYPE_CHECKING:
-    from filters.twins import TwinIndex
+    from filters.twins import Twin, TwinIndex
+
+CHUNK, CHUNK_CHARS = 256, 500_000
+"""Samples, and characters of their answers, compared at once: enough that the cost of each step is shared by many."""
 
 
 class NearDuplicate(Filter):
@@ -20,6 +24,7 @@ class NearDuplicate(Filter):
     overlapping phrases, computed exactly, decides.
     """
 
+    version: ClassVar[int] = 2
     kind: Literal["near_duplicate"] = "near_duplicate"
     on: Literal["prompt", "trace", "both"] = "both"
     """What is compared: prompts, traces (reasoning and response), or both as one text. Short answers to different
@@ -29,32 +34,57 @@ class NearDuplicate(Filter):
     shingle_words: Annotated[int, Field(ge=1, le=20)] = 5
     """Words in a phrase. Fewer find looser paraphrases and more chance likenesses."""
     permutations: Annotated[int, Field(ge=16, le=1024)] = 128
-    """Hash functions in a signature: more find more of the pairs near the threshold, at a price in time."""
+    """Hashes in a signature: more find more of the pairs near the threshold, at a price in time."""
     across_prompts_only: bool = True
     """The n answers to one prompt are alike by nature; collapsing them is what `select` with `per_prompt` is for."""
 
     def judge(self, samples: Iterable[Sample]) -> Iterator[Verdict]:
-        """Judge in order, each sample against those kept before it. Memory grows with the number kept."""
+        """Judge in order, each sample against those kept before it, reading ahead by a few hundred.
+
+        For every text kept some 250 bytes stay in memory and 4 bytes a phrase on disk.
+        """
         from filters.twins import TwinIndex
 
-        index = TwinIndex(self.threshold, self.shingle_words, self.permutations)
-        of_prompt: dict[int, Verdict] = {}
-        for sample in samples:
-            if self.on != "prompt":
-                yield self._compare(index, sample)
-                continue
-            # All answers to a prompt share its fate, and it is compared once.
-            if sample.prompt_id not in of_prompt:
-                of_prompt[sample.prompt_id] = self._compare(index, sample)
-            yield of_prompt[sample.prompt_id]
+        with closing(TwinIndex(self.threshold, self.shingle_words, self.permutations)) as index:
+            if self.on == "prompt":
+                yield from self._by_prompt(index, samples)
+                return
+            for chunk in _chunks(samples):
+                twins = index.add([(sample.id, self._text(sample), self._group(sample)) for sample in chunk])
+                yield from map(self._verdict, twins)
 
-    def _compare(self, index: "TwinIndex", sample: Sample) -> Verdict:
+    def _by_prompt(self, index: "TwinIndex", samples: Iterable[Sample]) -> Iterator[Verdict]:
+        """Compare each prompt once: all answers to it share its fate."""
+        of_prompt: dict[int, Verdict] = {}
+        for chunk in _chunks(samples):
+            new = {sample.prompt_id: sample for sample in reversed(chunk) if sample.prompt_id not in of_prompt}
+            asked = sorted(new.values(), key=chunk.index)
+            twins = index.add([(sample.id, sample.prompt_text, sample.prompt_id) for sample in asked])
+            of_prompt |= {sample.prompt_id: self._verdict(twin) for sample, twin in zip(asked, twins, strict=True)}
+            yield from (of_prompt[sample.prompt_id] for sample in chunk)
+
+    def _text(self, sample: Sample) -> str:
         trace = f"{sample.reasoning}\n{sample.response}"
-        text = {"prompt": sample.prompt_text, "trace": trace, "both": f"{sample.prompt_text}\n{trace}"}[self.on]
-        group = sample.prompt_id if self.across_prompts_only or self.on == "prompt" else None
-        twin = index.add(sample.id, text, group)
+        return trace if self.on == "trace" else f"{sample.prompt_text}\n{trace}"
+
+    def _group(self, sample: Sample) -> int | None:
+        return sample.prompt_id if self.across_prompts_only else None
+
+    def _verdict(self, twin: "Twin | None") -> Verdict:
         if twin is None:
             return KEEP
         what = "text" if self.on == "both" else self.on
         detail = f"its {what} is {twin.similarity:.1%} that of trace {twin.id}"
         return reject("near_duplicate", detail, twin=twin.id, similarity=round(twin.similarity, 4))
+
+
+def _chunks(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    chunk, characters = list[Sample](), 0
+    for sample in samples:
+        chunk.append(sample)
+        characters += len(sample.reasoning) + len(sample.response)
+        if len(chunk) == CHUNK or characters >= CHUNK_CHARS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk

@@ -1,13 +1,14 @@
 import itertools
 import random
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.near_duplicate import NearDuplicate
+from filters.near_duplicate import CHUNK, NearDuplicate
 from filters.shingles import jaccard, normal, shingles
-from filters.twins import RECALL_MIN, bands
+from filters.twins import RECALL_MIN, TwinIndex, bands
 
 VOCABULARY = [f"{random.Random(number).getrandbits(40):x}" for number in range(3000)]
 
@@ -25,7 +26,8 @@ def edited(words: list[str], edits: int, seed: int) -> list[str]:
 
 
 def similarity(one: str, other: str, words: int = 5) -> float:
-    return jaccard(shingles(normal(one), words), shingles(normal(other), words))
+    sets = shingles([normal(one), normal(other)], words)
+    return jaccard(sets.of(0), sets.of(1))
 
 
 def plain_jaccard(one: str, other: str, words: int = 5) -> float:
@@ -164,17 +166,26 @@ def test_equal_short_answers_to_different_prompts_are_no_duplicates_when_both_te
     assert reasons(NearDuplicate(on="trace").judge(asked)) == ["", "near_duplicate", "near_duplicate"]
 
 
-def test_samples_are_judged_as_they_are_read(sample):
+def test_no_more_than_a_chunk_is_read_ahead(sample):
     read = []
 
     def feed():
-        for one in traces(sample, [" ".join(document(seed)) for seed in range(5)]):
+        for one in traces(sample, ["the same short text"] * 3 * CHUNK):
             read.append(one.id)
             yield one
 
     verdicts = NearDuplicate().judge(feed())
     next(verdicts)
-    assert read == [0]
+    assert len(read) == CHUNK
+
+
+@pytest.mark.parametrize("step", [1, 7, 50])
+def test_how_texts_are_cut_into_calls_changes_nothing(step):
+    texts = [(seed, " ".join(edited(document(seed % 30, 60), seed % 4, seed)), seed // 3) for seed in range(150)]
+    with closing(TwinIndex(0.6, 3, 128)) as whole, closing(TwinIndex(0.6, 3, 128)) as cut:
+        found = whole.add(texts)
+        assert [twin for at in range(0, 150, step) for twin in cut.add(texts[at : at + step])] == found
+    assert any(found)
 
 
 @settings(max_examples=25)
