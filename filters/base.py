@@ -1,7 +1,8 @@
 """What every filter is: its own configuration, and a judgement of samples."""
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +17,13 @@ class Filter(BaseModel):
 
     version: ClassVar[int] = 1
     """Raised whenever the same knobs could give another verdict; part of every ledger row and manifest."""
+
+    alone: ClassVar[bool] = True
+    """Whether a verdict depends on nothing but the sample and the knobs, so that it stands whatever else is judged."""
+
+    def with_files(self, folder: Path) -> Self:
+        """Return the filter reading the files that its knobs name from this folder; most name none."""
+        return self
 
     def check(self, sample: Sample) -> Verdict:
         """Judge one sample by itself."""

@@ -19,6 +19,7 @@ class Funnel:
         size = len(recipe.filters)
         self._rejected, self._abstained = [0] * size, [0] * size
         self._reasons: list[Counter[str]] = [Counter() for _ in range(size)]
+        self._notes: list[Counter[str]] = [Counter() for _ in range(size)]
 
     def add(self, judged: Judged) -> None:
         """Count one sample."""
@@ -26,6 +27,8 @@ class Funnel:
         for abstention in judged.abstentions:
             self._abstained[abstention.index] += 1
             self._reasons[abstention.index][abstention.verdict.reason] += 1
+        for note in judged.notes:
+            self._notes[note.index][note.verdict.reason] += 1
         if judged.index is None:
             self.kept += 1
             return
@@ -43,8 +46,8 @@ class Funnel:
         """Return one line for each filter. An abstention counts as one, and as kept or rejected too."""
         lines = []
         reached = self.input
-        for filter_, rejected, abstained, reasons in zip(
-            self._recipe.filters, self._rejected, self._abstained, self._reasons, strict=True
+        for filter_, rejected, abstained, reasons, notes in zip(
+            self._recipe.filters, self._rejected, self._abstained, self._reasons, self._notes, strict=True
         ):
             lines.append(
                 FilterCount(
@@ -56,6 +59,7 @@ class Funnel:
                     rejected=rejected,
                     abstained=abstained,
                     reasons=dict(sorted(reasons.items())),
+                    notes=dict(sorted(notes.items())),
                 )
             )
             reached -= rejected

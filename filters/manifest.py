@@ -38,6 +38,8 @@ class FilterCount(BaseModel):
     abstained: NonNegativeInt
     reasons: dict[str, NonNegativeInt]
     """Count for each reason, rejections and abstentions alike."""
+    notes: dict[str, NonNegativeInt] = {}
+    """Count of what the filter noted about samples that it kept, and those after it may have rejected."""
 
 
 class Licence(BaseModel):

@@ -25,6 +25,7 @@ class NearDuplicate(Filter):
     """
 
     version: ClassVar[int] = 2
+    alone: ClassVar[bool] = False
     kind: Literal["near_duplicate"] = "near_duplicate"
     on: Literal["prompt", "trace", "both"] = "both"
     """What is compared: prompts, traces (reasoning and response), or both as one text. Short answers to different

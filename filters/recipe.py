@@ -4,12 +4,14 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from filters.base import Filter
+from filters.contamination import Contamination
 from filters.length import Length
 from filters.licence import LicenceFilter
 from filters.near_duplicate import NearDuplicate
@@ -18,7 +20,7 @@ from filters.select import Select
 from filters.verified import Verified
 
 AnyFilter = Annotated[
-    Length | LicenceFilter | NearDuplicate | Repetition | Select | Verified,
+    Contamination | Length | LicenceFilter | NearDuplicate | Repetition | Select | Verified,
     Field(discriminator="kind"),
 ]
 
@@ -60,6 +62,10 @@ class Recipe(BaseModel):
             return cls.model_validate(data)
         except ValidationError as error:
             raise RecipeError([_problem(details, data) for details in error.errors()]) from error
+
+    def with_files(self, folder: Path) -> Self:
+        """Return the recipe with filters that read the files they name, benchmarks, from this folder."""
+        return self.model_copy(update={"filters": tuple(filter_.with_files(folder) for filter_ in self.filters)})
 
     def versioned(self) -> dict[str, Any]:
         """Return all that decides about verdicts: every knob, defaults included, with each filter's version."""

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -18,6 +18,7 @@ class Select(Filter):
     With `by: random` and nothing else this is the equal-size control against which any other filter can be measured.
     """
 
+    alone: ClassVar[bool] = False
     kind: Literal["select"] = "select"
     count: PositiveInt | None = None
     """How many samples to keep in all; none means no limit."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from filters.base import Filter
 from filters.recipe import Recipe
+from filters.reuse import Reuse
 from filters.sample import Sample
 from filters.spool import Spool
 from filters.verdict import KEEP, Outcome, Verdict
@@ -13,6 +15,15 @@ from filters.verdict import KEEP, Outcome, Verdict
 @dataclass(frozen=True, slots=True)
 class Abstention:
     """A filter that could not judge a sample which went on all the same."""
+
+    index: int
+    kind: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a filter that kept a sample had to say of it."""
 
     index: int
     kind: str
@@ -33,6 +44,10 @@ class Judged:
     verdict: Verdict = KEEP
     """Of the filter that rejected it; an abstention where the recipe rejects those."""
     abstentions: tuple[Abstention, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What filters that kept it found worth knowing."""
+    earlier: "Judged | None" = None
+    """What an earlier recipe made of the same sample, where that may still stand."""
 
 
 class FilterCrash(RuntimeError):
@@ -44,46 +59,77 @@ class FilterCrash(RuntimeError):
         super().__init__(f"filter {index} ({kind}){at}: {what}")
 
 
-def run(recipe: Recipe, samples: Iterable[Sample]) -> Iterator[Judged]:
+def run(recipe: Recipe, samples: Iterable[Sample | Judged], reuse: Reuse | None = None) -> Iterator[Judged]:
     """Yield every sample judged, in order; each filter sees what those before it kept.
+
+    A sample may come as what an earlier recipe made of it: then only those of its verdicts are asked for that `reuse`
+    does not know.
 
     Reads as far ahead as the filters do and holds at most `spool.IN_MEMORY_MAX` samples a filter in memory. Raises
     `FilterCrash` for a filter that raises or yields another number of verdicts than it read samples; what the iterable
     of samples raises passes through.
     """
-    rows: Generator[Judged] = (Judged(sample) for sample in samples)
+    rows: Generator[Judged] = (
+        Judged(given) if isinstance(given, Sample) else Judged(given.sample, earlier=given) for given in samples
+    )
     for index, filter_ in enumerate(recipe.filters):
-        rows = _Stage(index, filter_, recipe.on_abstain == "reject").judge(rows)
+        rows = _Stage(index, filter_, recipe.on_abstain == "reject", reuse).judge(rows)
     return rows
 
 
 class _Stage:
-    """One filter of a running recipe. Rows rejected before pass it by, in their place."""
+    """One filter of a running recipe. Rows that it need not judge pass it by, in their place."""
 
-    def __init__(self, index: int, filter_: Filter, abstention_rejects: bool):
+    def __init__(self, index: int, filter_: Filter, abstention_rejects: bool, reuse: Reuse | None):
         self._index = index
         self._filter = filter_
         self._kind: str = getattr(filter_, "kind", type(filter_).__name__)
         self._abstention_rejects = abstention_rejects
-        self._read: Spool[Judged] = Spool()
+        self._reuse = reuse
+        self._read: Spool[tuple[Judged, bool]] = Spool()
+        """Rows, and whether each waits for a verdict."""
         self._last_id: int | None = None
         self._upstream_error: BaseException | None = None
 
     def judge(self, rows: Generator[Judged]) -> Generator[Judged]:
-        verdicts = self._filter.judge(self._survivors(rows))
+        verdicts: Iterator[Verdict] = iter(())
         try:
+            if self._reuse and self._index in self._reuse:
+                # Often it need not judge at all; then nothing has to wait, and the filter does not even start.
+                yield from self._until_asked(rows)
+                if not self._read:
+                    return
+            first = [self._noted(self._read.first()[0])] if self._read else []
+            verdicts = self._filter.judge(chain(first, self._survivors(rows)))
             for verdict in self._checked(verdicts, rows):
                 yield from self._passing()
                 if not self._read:
                     raise self._crash("it gave more verdicts than it read samples")
-                yield self._decide(self._read.popleft(), verdict)
+                yield self._decide(self._read.popleft()[0], verdict)
             yield from self._passing()
             if self._read:
-                raise self._crash("it gave fewer verdicts than it read samples", self._read.first().sample.id)
+                raise self._crash("it gave fewer verdicts than it read samples", self._read.first()[0].sample.id)
         finally:
             # Nobody may be left to read the rest: end processes and files now, not when memory is next tidied.
             for open_ in (verdicts, rows, self._read):
                 getattr(open_, "close", lambda: None)()
+
+    def _until_asked(self, rows: Generator[Judged]) -> Iterator[Judged]:
+        """Yield rows up to the first that the filter has to judge; that one waits in `_read`."""
+        for row in rows:
+            self._take(row)
+            if self._read.first()[1]:
+                return
+            yield self._read.popleft()[0]
+
+    def _take(self, row: Judged) -> bool:
+        """Take a row in, decided where that is known already; return whether the filter has to judge it."""
+        known = self._reuse.verdict(self._index, row.earlier) if self._reuse else None
+        if known and row.outcome is Outcome.KEEP:
+            row = self._decide(row, known)
+        asked = row.outcome is Outcome.KEEP and not known
+        self._read.append((row, asked))
+        return asked
 
     def _checked(self, verdicts: Iterator[Verdict], rows: Generator[Judged]) -> Iterator[Verdict]:
         try:
@@ -111,19 +157,23 @@ class _Stage:
             except BaseException as error:
                 self._upstream_error = error
                 raise
-            self._read.append(row)
-            if row.outcome is Outcome.KEEP:
-                self._last_id = row.sample.id
-                yield row.sample
+            if self._take(row):
+                yield self._noted(row)
+
+    def _noted(self, row: Judged) -> Sample:
+        self._last_id = row.sample.id
+        return row.sample
 
     def _passing(self) -> Iterator[Judged]:
-        """Yield the rows at the front that a filter before this one rejected."""
-        while self._read and self._read.first().outcome is not Outcome.KEEP:
-            yield self._read.popleft()
+        """Yield the rows at the front that wait for no verdict."""
+        while self._read and not self._read.first()[1]:
+            yield self._read.popleft()[0]
 
     def _decide(self, row: Judged, verdict: Verdict) -> Judged:
         if verdict.outcome is Outcome.KEEP:
-            return row
+            if not verdict.reason:
+                return row
+            return replace(row, notes=(*row.notes, Note(self._index, self._kind, verdict)))
         if verdict.outcome is Outcome.ABSTAIN and not self._abstention_rejects:
             return replace(row, abstentions=(*row.abstentions, Abstention(self._index, self._kind, verdict)))
         return replace(

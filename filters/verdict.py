@@ -18,8 +18,8 @@ class Outcome(StrEnum):
 class Verdict:
     """One filter's judgement of one sample.
 
-    `reason` is a stable snake_case code (empty when kept), `detail` a sentence for a person, `evidence` JSON values
-    that let a person check it: the twin's id, the extracted answer, the repeated line.
+    `reason` is a stable snake_case code (empty when kept without a note), `detail` a sentence for a person, `evidence`
+    JSON values that let a person check it: the twin's id, the extracted answer, the repeated line.
     """
 
     outcome: Outcome
@@ -29,6 +29,11 @@ class Verdict:
 
 
 KEEP = Verdict(Outcome.KEEP)
+
+
+def note(reason: str, detail: str = "", **evidence: Any) -> Verdict:
+    """Return a verdict that keeps, with something to know about the sample; keyword arguments become its evidence."""
+    return Verdict(Outcome.KEEP, reason, detail, evidence or None)
 
 
 def reject(reason: str, detail: str = "", **evidence: Any) -> Verdict:

@@ -10,6 +10,7 @@ from service import errors, openai, pages
 from service.access import by_method
 from service.api import (
     batches,
+    benchmarks,
     datasets,
     events,
     health,
@@ -54,7 +55,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.database, app.state.settings = database, settings
     app.add_middleware(Door, settings=settings)
     errors.install(app)
-    for room in (teachers, keys, batches, questions, traces, recipes, datasets, runs, licences, events, health):
+    for room in (
+        teachers,
+        keys,
+        batches,
+        questions,
+        traces,
+        benchmarks,
+        recipes,
+        datasets,
+        runs,
+        licences,
+        events,
+        health,
+    ):
         app.include_router(room.router, dependencies=[Depends(by_method)])
     app.include_router(soft_labels.router, dependencies=[Depends(by_method)])
     openai.install(app)

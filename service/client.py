@@ -27,6 +27,8 @@ from filters.manifest import Manifest
 from service.api.shapes import (
     BatchLabels,
     BatchOut,
+    BenchmarkAdded,
+    BenchmarkOut,
     KeyMade,
     KeyOut,
     LedgerRow,
@@ -287,6 +289,23 @@ class Client:
     def filters(self) -> Object:
         """Return the JSON schema of every filter's knobs, by kind."""
         return self._get(Object, "/api/recipes/filters")
+
+    def add_benchmark(self, name: str, file: Path, columns: Sequence[str]) -> BenchmarkAdded:
+        """Add a file (JSONL, CSV or Parquet) whose columns hold what a benchmark asks; recipes call it by the name."""
+        form = by_name(file.name)
+        with file.open("rb") as opened:
+            return self._post(
+                BenchmarkAdded,
+                "/api/benchmarks",
+                params={"name": name, "column": list(columns)},
+                headers={"Content-Type": CONTENT_TYPE_OF[form]} if form else {},
+                content=_bytes_of(opened),
+                timeout=httpx.Timeout(INGEST_S, connect=CONNECT_S),
+            )
+
+    def benchmarks(self) -> list[BenchmarkOut]:
+        """Return all benchmarks, by name."""
+        return self._get(Page[BenchmarkOut], "/api/benchmarks").data
 
     def preview(self, batches: Sequence[str], recipe: Object, *, sample: int | None = None) -> PreviewOut:
         """Try a recipe on a sample of traces; nothing is stored."""

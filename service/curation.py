@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from sqlmodel import Session
 
+from filters.contamination import Contamination
 from filters.funnel import Funnel
 from filters.recipe import Recipe, RecipeError
 from filters.sample import Sample
@@ -16,7 +17,8 @@ from service.api.shapes import PreviewExample, PreviewOut, VersionIn
 from service.errors import Conflict, Problem
 from service.models import DatasetVersion
 from service.models.batches import ENDED
-from service.store import batches, datasets
+from service.settings import Settings
+from service.store import batches, benchmarks, datasets
 from service.store import curation as store
 from service.store.database import Database
 
@@ -29,9 +31,21 @@ def parse_recipe(data: dict[str, Any]) -> Recipe:
         raise Problem(str(error), [{"field": item.loc, "message": item.message} for item in error.problems]) from error
 
 
+def pinned(session: Session, recipe: Recipe) -> Recipe:
+    """Return the recipe with the SHA-256 of every benchmark it names; a Problem for one that was never added."""
+    found = list(recipe.filters)
+    for place, filter_ in enumerate(found):
+        if isinstance(filter_, Contamination):
+            where = f"recipe.filters[{place}] (contamination)"
+            names = tuple(benchmarks.pin(session, name, where) for name in filter_.benchmarks)
+            found[place] = filter_.model_copy(update={"benchmarks": names})
+    return recipe.model_copy(update={"filters": tuple(found)})
+
+
 def order(database: Database, body: VersionIn) -> tuple[DatasetVersion, bool]:
     """Start a curation, or return the version that the same order gave before; and whether it is new."""
-    recipe = parse_recipe(body.recipe)
+    with database.read() as session:
+        recipe = pinned(session, parse_recipe(body.recipe))
     split = body.split.model_dump()
     overrides = [override.model_dump() for override in body.overrides]
     identity = [recipe.digest(), body.batches, split, body.intended_use, body.base, overrides]
@@ -59,11 +73,12 @@ WINDOWS = 20
 """Places in a batch that a preview looks at: prompts of a kind often lie together, so one stretch would mislead."""
 
 
-def preview(database: Database, batch_ids: list[str], recipe: Recipe, sample: int) -> PreviewOut:
+def preview(database: Database, settings: Settings, batch_ids: list[str], recipe: Recipe, sample: int) -> PreviewOut:
     """Judge about `sample` traces, spread evenly over the batches; near-duplicates look rarer than they are."""
     with database.read() as session:
         for batch_id in batch_ids:
             batches.get(session, batch_id)
+        recipe = pinned(session, recipe).with_files(settings.benchmarks)
         samples = list(_spread(session, batch_ids, sample))
     funnel, examples = Funnel(recipe), []
     for judged in run(recipe, samples):

@@ -48,6 +48,11 @@ class Settings(BaseSettings):
             ip_network(part.strip())
         return value
 
+    @property
+    def benchmarks(self) -> Path:
+        """Folder of the benchmark files that recipes compare with."""
+        return self.data_dir / "benchmarks"
+
     def networks(self) -> list[Network]:
         """Return the networks where teachers may be."""
         return [ip_network(part.strip()) for part in self.teacher_networks.split(",")]

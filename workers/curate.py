@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from filters.funnel import Funnel
 from filters.manifest import FilterCount
 from filters.recipe import Recipe
+from filters.reuse import Reuse
 from filters.sample import Sample
 from filters.stages import FilterCrash, Judged, run
+from filters.verdict import Outcome
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
 from service.store import curation, queue
@@ -22,12 +24,12 @@ from service.store.queue import LeaseLost
 from workers.database import AsyncDatabase, patiently
 from workers.export import discard_partial, partial_folder, put_in_place
 from workers.lease import held
-from workers.people import Reviews
+from workers.people import PERSON, Reviews
 from workers.seal import write_folder
 from workers.splits import split_of
 
 log = logging.getLogger(__name__)
-Row = TypeVar("Row", Sample, Entry)
+Row = TypeVar("Row", Judged, Entry)
 
 PAGE_ROWS = 2000
 LEDGER_ROWS = 1000
@@ -92,14 +94,17 @@ class Curation:
         spans = self._read(curation.spans, version.batches)
         teachers = self._read(curation.teachers)
         reviews = Reviews(self._read(curation.reviews, version.batches))
+        inputs = self._read(curation.inputs_sha256, version.batches)
         self._begin(self._read(curation.size, version.batches))
-        funnel = self._judge(version, spans, reviews)
+        funnel = self._judge(version, spans, reviews, inputs)
         folder = self._settings.data_dir / "datasets" / version.dataset / f"v{version.number}"
         partial = partial_folder(folder, self._job.attempts)
         entries = self._entries(spans, reviews)
         batches = self._read(curation.batches_of, version)
         values = write_folder(partial, version, entries, funnel, teachers, batches)
         values["path"] = f"datasets/{version.dataset}/v{version.number}"
+        if inputs == self._read(curation.inputs_sha256, version.batches):
+            values["inputs_sha256"] = inputs
 
         def seal(session: Any) -> None:
             # Behind the fence and before the commit: no two attempts ever give their folder the name.
@@ -114,11 +119,13 @@ class Curation:
         while not self._write(curation.begin, self._job, self._version_id, **options):
             self._check()
 
-    def _judge(self, version: DatasetVersion, spans: list[Span], reviews: Reviews) -> list[FilterCount]:
-        """Fill the ledger; return the funnel."""
-        recipe = Recipe.parse(version.recipe)
+    def _judge(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, inputs: str) -> list[FilterCount]:
+        """Fill the ledger, with what an earlier version's says where that still stands; return the funnel."""
+        recipe = Recipe.parse(version.recipe).with_files(self._settings.benchmarks)
         funnel = Funnel(recipe)
-        with closing(run(recipe, self._samples(version, spans, reviews))) as rows:  # pyright: ignore[reportArgumentType]
+        earlier, reuse = self._earlier(version, recipe, reviews, inputs)
+        samples = self._samples(version, spans, reviews, earlier)
+        with closing(run(recipe, samples, reuse)) as rows:  # pyright: ignore[reportArgumentType]
             for row in rows:
                 judged, said = reviews.overruled(row)
                 funnel.add(judged)
@@ -126,19 +133,37 @@ class Curation:
         self._flush()
         return reviews.funnel(funnel.counts(), self._done)
 
-    def _samples(self, version: DatasetVersion, spans: list[Span], reviews: Reviews) -> Iterator[Sample]:
+    def _earlier(
+        self, version: DatasetVersion, recipe: Recipe, reviews: Reviews, inputs: str
+    ) -> tuple[DatasetVersion | None, Reuse | None]:
+        """Return the version whose verdicts spare the most filters, if any does."""
+        best = None
+        for earlier in self._read(curation.alike, version, inputs):
+            funnel = [line for line in map(FilterCount.model_validate, earlier.funnel) if line.kind != PERSON]
+            reuse = Reuse(recipe, funnel, same_stream=not reviews.overrule)
+            if len(reuse) > (len(best[1]) if best else 0):
+                best = earlier, reuse
+        return best or (None, None)
+
+    def _samples(
+        self, version: DatasetVersion, spans: list[Span], reviews: Reviews, earlier: DatasetVersion | None
+    ) -> Iterator[Sample | Judged]:
         """Yield what the filters are to see; what a person rejected goes into the ledger right here."""
 
-        def fetch(span: Span, after: Key | None) -> list[Sample]:
-            return self._read(curation.page, span, after=after, limit=PAGE_ROWS)
+        def fetch(span: Span, after: Key | None) -> list[Judged]:
+            if earlier is None:
+                return [Judged(sample) for sample in self._read(curation.page, span, after=after, limit=PAGE_ROWS)]
+            return self._read(curation.judged_page, earlier.id, span, after=after, limit=PAGE_ROWS)
 
-        for sample in self._each(spans, fetch, lambda sample: sample):
+        for row in self._each(spans, fetch, lambda row: row.sample):
+            sample = row.sample
             self._last_read = sample.id
-            rejection = reviews.rejection(sample)
-            if rejection:
+            if rejection := reviews.rejection(sample):
                 self._note(version, sample, rejection)
-            else:
+            elif earlier is None or sample.id in reviews:
                 yield reviews.edited(sample)
+            else:
+                yield row
 
     def _entries(self, spans: list[Span], reviews: Reviews) -> Iterator[Entry]:
         """Yield the finished ledger in order, with the text as it was judged."""
@@ -202,6 +227,7 @@ NO_VERDICT: dict[str, Any] = {
     "detail": "",
     "evidence": None,
     "abstentions": None,
+    "notes": None,
 }
 
 
@@ -211,7 +237,24 @@ def _columns(judged: Judged) -> dict[str, Any]:
         {"filter_index": said.index, "filter": said.kind, "reason": said.verdict.reason, "detail": said.verdict.detail}
         for said in judged.abstentions
     ]
-    columns: dict[str, Any] = {"outcome": judged.outcome.value, "abstentions": abstentions or None}
+    if judged.verdict.outcome is Outcome.ABSTAIN:
+        why = {"reason": judged.verdict.reason, "detail": judged.verdict.detail}
+        abstentions.append({"filter_index": judged.index, "filter": judged.kind, **why})
+    notes = [
+        {
+            "filter_index": said.index,
+            "filter": said.kind,
+            "reason": said.verdict.reason,
+            "detail": said.verdict.detail,
+            "evidence": said.verdict.evidence,
+        }
+        for said in judged.notes
+    ]
+    columns: dict[str, Any] = {
+        "outcome": judged.outcome.value,
+        "abstentions": abstentions or None,
+        "notes": notes or None,
+    }
     if judged.index is None:
         return columns
     return columns | {

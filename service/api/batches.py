@@ -60,7 +60,7 @@ async def submit(
     order = Order(list(dict.fromkeys(query.teacher)), query.tries, sampling, meta, idempotency_key, goal)
     columns = parse(query.map, FIELDS, NEEDED) if query.map else None
     with spool_file(settings) as path:
-        said, sha256 = await _spool(request, path)
+        said, sha256 = await spool_body(request, path)
         body = Spooled(path, sha256, by_content(path, said), columns)
         form = JUDGED if query.accept_k else NATIVE
         batch, new = await run_in_threadpool(accept, database, settings, order, body, form)
@@ -69,7 +69,7 @@ async def submit(
     return SubmitOut(**shown.model_dump(), new=new)
 
 
-async def _spool(request: Request, path: Path) -> tuple[Format | None, str]:
+async def spool_body(request: Request, path: Path) -> tuple[Format | None, str]:
     """Write the body to `path`; return what was said of its form, and its SHA-256."""
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/"):

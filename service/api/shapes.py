@@ -92,6 +92,22 @@ class Probe(BaseModel):
     """What is wrong with each of its servers, by address; nothing where all is well."""
 
 
+class BenchmarkOut(Given):
+    name: str
+    sha256: str
+    """Of its texts as they are compared; a recipe that names the benchmark carries it."""
+    file_sha256: str
+    """Of the file as it was added."""
+    columns: list[str]
+    lines: int
+    created_at: datetime
+
+
+class BenchmarkAdded(BenchmarkOut):
+    new: bool
+    """False where the same file was there under this name."""
+
+
 class KeyIn(Asked):
     name: str = Field(min_length=1, max_length=256)
     scope: Scope = Scope.SUBMIT
@@ -321,6 +337,7 @@ class VerdictOut(Given):
     detail: str
     evidence: dict[str, Any] | None
     abstentions: list[dict[str, Any]] | None
+    notes: list[dict[str, Any]] | None
     split: str
 
 
@@ -361,6 +378,7 @@ class LedgerRow(Given):
     detail: str
     evidence: dict[str, Any] | None
     abstentions: list[dict[str, Any]] | None
+    notes: list[dict[str, Any]] | None
     split: str
 
 

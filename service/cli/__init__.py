@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from service.cli import (
     batches,
+    benchmarks,
     datasets,
     doctor,
     keys,
@@ -119,6 +120,10 @@ question = typer.Typer(no_args_is_help=True, help="Prompts from documents: write
 question.command()(questions.write)
 question.command()(questions.collect)
 app.add_typer(question, name="questions")
+benchmark = typer.Typer(no_args_is_help=True, help="Test questions that no dataset may hold: add them, list them.")
+benchmark.command()(benchmarks.add)
+benchmark.command("list")(benchmarks.list_benchmarks)
+app.add_typer(benchmark, name="benchmark")
 licence = typer.Typer(no_args_is_help=True, help="What may be done with which licences.")
 licence.command()(licences.check)
 app.add_typer(licence, name="licence")

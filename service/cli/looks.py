@@ -256,6 +256,7 @@ def funnel(terminal: Terminal, counts: "list[FilterCount]") -> None:
     for count in counts:
         rows.append((count.kind, *(f"{n:,}" for n in (count.input, count.kept, count.rejected, count.abstained))))
         rows.extend((f"  {n:,} {reason}", "", "", "", "") for reason, n in _largest(count.reasons))
+        rows.extend((f"  {n:,} {reason}", "", "", "", "") for reason, n in _largest(count.notes))
     terminal.table(columns, rows)
 
 

@@ -1,6 +1,7 @@
 """The tables. Times are Unix seconds (UTC) as floats: both databases compare them and the OpenAI door rounds them."""
 
 from service.models.batches import Batch, BatchState, Failure, Prompt
+from service.models.benchmarks import Benchmark
 from service.models.datasets import Dataset, DatasetVersion, VersionState
 from service.models.events import Event
 from service.models.files import File, Purpose
@@ -15,6 +16,7 @@ __all__ = [
     "ApiKey",
     "Batch",
     "BatchState",
+    "Benchmark",
     "Dataset",
     "DatasetVersion",
     "Event",

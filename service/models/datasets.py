@@ -35,6 +35,8 @@ class DatasetVersion(SQLModel, table=True):
     recipe: dict[str, Any] = json_field(dict)
     recipe_sha256: str = ""
     """Of the recipe with filter versions, the batches, the split and the use: the same order gives the same version."""
+    inputs_sha256: str = ""
+    """Of the traces and reviews that were judged; empty where some came while it was at work."""
     intended_use: str
     split: dict[str, Any] = json_field(dict)
     base: str | None = None

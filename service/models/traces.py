@@ -56,6 +56,8 @@ class VerdictRow(SQLModel, table=True):
     detail: str = text_field()
     evidence: dict[str, Any] | None = json_field(nullable=True)
     abstentions: list[dict[str, Any]] | None = json_field(nullable=True)
+    notes: list[dict[str, Any]] | None = json_field(nullable=True)
+    """What filters that kept it noted all the same, with their evidence."""
     split: str = ""
     """`train`, `eval` or `test`, for rejected rows too: it is a property of the prompt."""
 

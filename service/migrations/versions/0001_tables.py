@@ -53,6 +53,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_batch_state"), ["state"], unique=False)
 
     op.create_table(
+        "benchmark",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("sha256", sa.String(), nullable=False),
+        sa.Column("file_sha256", sa.String(), nullable=False),
+        sa.Column("columns", sa.JSON(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "dataset",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
@@ -174,6 +184,7 @@ def upgrade() -> None:
         sa.Column("batches", sa.JSON(), nullable=False),
         sa.Column("recipe", sa.JSON(), nullable=False),
         sa.Column("recipe_sha256", sa.String(), nullable=False),
+        sa.Column("inputs_sha256", sa.String(), nullable=False),
         sa.Column("intended_use", sa.String(), nullable=False),
         sa.Column("split", sa.JSON(), nullable=False),
         sa.Column("base", sa.String(), nullable=True),
@@ -337,6 +348,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("evidence", sa.JSON(), nullable=True),
         sa.Column("abstentions", sa.JSON(), nullable=True),
+        sa.Column("notes", sa.JSON(), nullable=True),
         sa.Column("split", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["trace_id"],
@@ -404,4 +416,5 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_batch_state"))
 
     op.drop_table("batch")
+    op.drop_table("benchmark")
     op.drop_table("apikey")

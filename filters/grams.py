@@ -1,0 +1,187 @@
+"""Runs of words that texts share with benchmark lines, and where: the arithmetic behind `contamination`."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+Hashes = npt.NDArray[np.uint64]
+
+_ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+"""Kana, Han and Hangul: written without spaces, so that each character counts as a word."""
+_WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
+_NUMBER = re.compile(r"\d[\d.,]*")
+_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: spreads its powers over all 64 bits
+_FUZZY_WORDS_MAX = 300
+"""Of a benchmark line: comparing letter by letter takes time as the square of the length."""
+_CANDIDATES = 3
+_SHARE_MIN = 0.25
+"""Of a line's word pairs, weighted by their rarity: a text with fewer is not compared letter by letter."""
+_COMMON_SHARE, _COMMON_MIN = 0.05, 100
+"""Word pairs in more of the lines than both find nothing."""
+
+
+class Match(NamedTuple):
+    """A stretch of a text and the line it is like, by its place in the index."""
+
+    line: int
+    text: str
+    similarity: float
+
+
+class Words(NamedTuple):
+    """A text's words without case and punctuation, and their hashes."""
+
+    spelt: list[str]
+    hashes: Hashes
+
+
+def words(text: str, *, digits: bool = True) -> Words:
+    """Return a text's words; without `digits` every number is the word 0."""
+    text = text.casefold()
+    spelt = _WORD.findall(text if digits else _NUMBER.sub("0", text))
+    # Half a surrogate pair is no valid text, yet models do write it.
+    coded = (word.encode(errors="surrogatepass") for word in spelt)
+    return Words(spelt, np.fromiter(map(xxhash.xxh3_64_intdigest, coded), dtype=np.uint64, count=len(spelt)))
+
+
+def _runs(pieces: Hashes, length: int) -> Hashes:
+    """Hash every run of this length, in order: a polynomial in its pieces, modulo 2**64."""
+    combined = np.zeros(max(0, len(pieces) - length + 1), dtype=np.uint64)
+    for place in range(length):
+        combined = combined * _BASE + pieces[place : place + len(combined)]
+    return combined
+
+
+class Grams:
+    """All runs of `length` words of some lines. A shorter line is found only where a whole text equals it."""
+
+    def __init__(self, lines: Sequence[Words], length: int, lines_max: int):
+        self._lines, self._length = lines, length
+        self._whole: dict[tuple[str, ...], int] = {}
+        hashes, owners, starts = [], [], []
+        for place, line in enumerate(lines):
+            if len(line.spelt) < length:
+                self._whole.setdefault(tuple(line.spelt), place)
+                continue
+            found, first = np.unique(_runs(line.hashes, length), return_index=True)
+            hashes.append(found)
+            starts.append(first)
+            owners.append(np.full(len(found), place))
+        self._hashes, self._owners, self._starts = _in_order(hashes, owners, starts, lines_max)
+
+    def find(self, text: Words) -> Match | None:
+        """Return the first run that the text shares with a line, as far as it goes."""
+        spelt = text.spelt
+        whole = self._whole.get(tuple(spelt)) if 0 < len(spelt) < self._length else None
+        if whole is not None:
+            return Match(whole, " ".join(spelt), 1.0)
+        if len(spelt) < self._length or not len(self._hashes):
+            return None
+        hashes = _runs(text.hashes, self._length)
+        places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        for start in np.flatnonzero(self._hashes[places] == hashes).tolist():
+            owner, begin = int(self._owners[places[start]]), int(self._starts[places[start]])
+            shared = _shared(spelt, start, self._lines[owner].spelt, begin)
+            if shared >= self._length:  # equal hashes of unequal words are possible, if hardly
+                return Match(owner, " ".join(spelt[start : start + shared]), 1.0)
+        return None
+
+
+def _in_order(
+    hashes: list[Hashes], owners: list[npt.NDArray[np.int64]], starts: list[npt.NDArray[np.int64]], lines_max: int
+) -> tuple[Hashes, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Sort by hash, and leave out those of more than `lines_max` lines."""
+    if not hashes:
+        nothing = np.zeros(0, dtype=np.int64)
+        return np.zeros(0, dtype=np.uint64), nothing, nothing
+    every, owner, start = np.concatenate(hashes), np.concatenate(owners), np.concatenate(starts)
+    distinct, first, counts = np.unique(every, return_index=True, return_counts=True)
+    rare = first[counts <= lines_max]
+    return distinct[counts <= lines_max], owner[rare], start[rare]
+
+
+def _shared(one: Sequence[str], start: int, other: Sequence[str], begin: int) -> int:
+    count = 0
+    for left, right in zip(one[start : start + len(other)], other[begin:], strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
+
+
+class Fuzzy:
+    """Lines found again where words were changed: candidates share rare pairs of words, their letters decide."""
+
+    def __init__(self, lines: Sequence[Words], threshold: float, words_min: int):
+        self._lines = [line.spelt[:_FUZZY_WORDS_MAX] for line in lines]
+        self._threshold = threshold
+        pairs = [
+            np.unique(_runs(line.hashes[:_FUZZY_WORDS_MAX], 2)) if len(line.spelt) >= words_min else _NONE
+            for line in lines
+        ]
+        self._pairs = pairs
+        owners = np.repeat(np.arange(len(pairs)), [len(found) for found in pairs])
+        every = np.concatenate([_NONE, *pairs])
+        order = np.argsort(every, kind="stable")
+        self._owners = owners[order]
+        self._hashes, self._first, counts = np.unique(every[order], return_index=True, return_counts=True)
+        weights = np.log1p(len(lines) / np.maximum(counts, 1))
+        weights[counts > max(_COMMON_MIN, _COMMON_SHARE * len(lines))] = 0
+        self._counts, self._weights = counts, weights
+        self._total = np.bincount(self._owners, np.repeat(weights, counts), minlength=len(lines))
+
+    def find(self, text: Words) -> Match | None:
+        """Return the line most like a stretch of the text, from the threshold on."""
+        from rapidfuzz.fuzz import partial_ratio_alignment
+
+        best = None
+        pairs = _runs(text.hashes, 2)
+        for candidate in self._candidates(pairs):
+            line = " ".join(self._lines[candidate])
+            stretch = " ".join(self._stretch(text.spelt, pairs, candidate))
+            least = max(self._threshold, best.similarity if best else 0) * 100
+            if len(stretch) < len(line) * self._threshold:
+                continue
+            found = partial_ratio_alignment(line, stretch, score_cutoff=least)
+            if found and (best is None or found.score / 100 > best.similarity):
+                # Of the two the shorter one is sought within the longer: the line, unless the text is short itself.
+                shown = stretch[found.dest_start : found.dest_end]
+                best = Match(candidate, shown, found.score / 100)
+        return best
+
+    def _candidates(self, pairs: Hashes) -> Iterator[int]:
+        if not len(pairs) or not len(self._hashes):
+            return
+        distinct = np.unique(pairs)
+        places = np.minimum(np.searchsorted(self._hashes, distinct), len(self._hashes) - 1)
+        places = places[(self._hashes[places] == distinct) & (self._weights[places] > 0)]
+        if not len(places):
+            return
+        owners = np.concatenate([self._owners[self._first[at] : self._first[at] + self._counts[at]] for at in places])
+        sums = np.bincount(owners, np.repeat(self._weights[places], self._counts[places]), minlength=len(self._lines))
+        shares = np.divide(sums, self._total, out=np.zeros_like(sums), where=self._total > 0)
+        for place in np.argsort(-shares, kind="stable")[:_CANDIDATES]:
+            if shares[place] < _SHARE_MIN:
+                return
+            yield int(place)
+
+    def _stretch(self, text: Sequence[str], pairs: Hashes, candidate: int) -> Sequence[str]:
+        """Return the part of the text, half as long again as the line, that shares most pairs with it."""
+        length = math.ceil(len(self._lines[candidate]) * 1.5)
+        if len(text) <= length:
+            return text
+        shared = np.cumsum(np.concatenate([[0], np.isin(pairs, self._pairs[candidate])]))
+        width = min(length, len(shared) - 1)
+        in_window = shared[width:] - shared[:-width]
+        # Of equal windows the middle one, so that the line does not lie at an edge.
+        best = np.flatnonzero(in_window == in_window.max())
+        start = int(best[len(best) // 2])
+        return text[start : start + length]
+
+
+_NONE: Hashes = np.zeros(0, dtype=np.uint64)
