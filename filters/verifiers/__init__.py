@@ -2,20 +2,21 @@
 
 A verifier is any object with `verify` and `gradable`. It may also have `quick(response, reference)`, which runs in the
 caller's own process: it must be safe on hostile text (linear time, no arithmetic without bounds) and returns a verdict
-where that is certain, else the text that `verify` has to look at, often far shorter than the response.
+where that is certain, else the text that `verify` has to look at, often far shorter than the response. And it may have
+`EXAMPLE`, a response and a reference that make a fresh process load what the verifier needs.
 """
 
 from typing import Protocol
 
 from filters.verdict import Verdict, abstain
-from filters.verifiers import choice, exact, math
+from filters.verifiers import choice, exact, json_schema, math, number, regex
 
 
 class Verifier(Protocol):
     """What every verifier offers."""
 
     def verify(self, response: str, reference: str) -> Verdict:
-        """Keep, or reject as `wrong_answer` / `no_answer` with `extracted` and `expected` as evidence."""
+        """Keep, or reject as `wrong_answer`, `no_answer` or another word, with what was extracted as evidence."""
         ...
 
     def gradable(self, reference: str) -> bool:
@@ -26,7 +27,10 @@ class Verifier(Protocol):
 VERIFIERS: dict[str, Verifier] = {
     "choice": choice,
     "exact": exact,
+    "json_schema": json_schema,
     "math": math,
+    "number": number,
+    "regex": regex,
 }
 
 
