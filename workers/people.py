@@ -22,6 +22,14 @@ class Reviews:
         self._newest = newest
         self._rejected = 0
 
+    def __contains__(self, trace_id: int) -> bool:
+        return trace_id in self._newest
+
+    @property
+    def overrule(self) -> bool:
+        """Whether anybody keeps what a filter may reject: the filters behind it never saw that sample."""
+        return any(review.outcome == Outcome.KEEP for review in self._newest.values())
+
     def edited(self, sample: Sample) -> Sample:
         """Return the sample with the response as a person edited it."""
         review = self._newest.get(sample.id)

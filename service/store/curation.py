@@ -1,16 +1,20 @@
 """Curation: reading traces in order as samples, keeping the ledger, sealing a version."""
 
+import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import delete, func, select, tuple_
 from sqlmodel import Session, col
 
 from filters.sample import Sample
+from filters.stages import Abstention, Judged, Note
+from filters.verdict import Outcome, Verdict
 from service.models import Batch, DatasetVersion, Job, Prompt, Review, Teacher, Trace, VerdictRow, VersionState
-from service.store import events, queue
+from service.store import batches, events, queue
 from service.store.database import insert_new
 
 
@@ -22,6 +26,8 @@ class Span(NamedTuple):
     last: int
 
 
+ALIKE_MAX = 50
+"""Earlier versions looked at for verdicts that still stand."""
 Key = tuple[int, str, int]
 """Prompt id, teacher and sample index: the order in which samples are judged, and the place to read on from."""
 
@@ -122,16 +128,86 @@ def page(session: Session, span: Span, *, after: Key | None, limit: int) -> list
     return [Sample(*row) for row in session.connection().execute(query).all()]
 
 
+def judged_page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> list[Judged]:
+    """Return the same samples as a version's ledger has them."""
+    columns = (*_COLUMNS, *(getattr(VerdictRow, name) for name in _VERDICT))
+    query = _of_version(_ordered(select(*columns), span, after, limit), version_id)
+    width = len(_COLUMNS)
+    rows = session.connection().execute(query).all()
+    return [_judged(Sample(*row[:width]), dict(zip(_VERDICT, row[width:], strict=True))) for row in rows]
+
+
+_VERDICT = (
+    "outcome",
+    "filter_index",
+    "filter",
+    "filter_version",
+    "reason",
+    "detail",
+    "evidence",
+    "abstentions",
+    "notes",
+)
+
+
+def _judged(sample: Sample, row: dict[str, Any]) -> Judged:
+    """Read a row of the ledger as the judgement that it was written from."""
+    said = [(Abstention, Outcome.ABSTAIN, each) for each in row["abstentions"] or ()]
+    said += [(Note, Outcome.KEEP, each) for each in row["notes"] or ()]
+    made = [
+        kind(each["filter_index"], each["filter"], Verdict(meant, each["reason"], each["detail"], each.get("evidence")))
+        for kind, meant, each in said
+    ]
+    abstentions = tuple(each for each in made if isinstance(each, Abstention))
+    judged = Judged(sample, abstentions=abstentions, notes=tuple(each for each in made if isinstance(each, Note)))
+    if row["filter_index"] is None:
+        return judged
+    verdict = Verdict(Outcome.REJECT, row["reason"], row["detail"], row["evidence"])
+    if abstentions and abstentions[-1].index == row["filter_index"]:
+        verdict = replace(verdict, outcome=Outcome.ABSTAIN)
+    return replace(
+        judged,
+        outcome=Outcome.REJECT,
+        index=row["filter_index"],
+        kind=row["filter"],
+        version=row["filter_version"],
+        verdict=verdict,
+    )
+
+
 def ledger_page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> list[Entry]:
     """Return up to `limit` judged samples of a batch after the place `after`, in the order of `Key`."""
-    query = _ordered(select(*_COLUMNS, *_LEDGER), span, after, limit).join(
-        VerdictRow,
-        # Again an expression: SQLite would rather read the whole version and sort it, for every page.
-        (col(VerdictRow.trace_id) == col(Trace.id)) & (col(VerdictRow.version_id) + 0 == version_id),
-    )
+    query = _of_version(_ordered(select(*_COLUMNS, *_LEDGER), span, after, limit), version_id)
     width = len(_COLUMNS)
     rows = session.connection().execute(query).all()
     return [Entry(Sample(*row[:width]), span.batch_id, *row[width:]) for row in rows]
+
+
+def _of_version(query: Any, version_id: int) -> Any:
+    # Again an expression: SQLite would rather read the whole version and sort it, for every page.
+    mine = (col(VerdictRow.trace_id) == col(Trace.id)) & (col(VerdictRow.version_id) + 0 == version_id)
+    return query.join(VerdictRow, mine)
+
+
+def inputs_sha256(session: Session, batch_ids: Sequence[str]) -> str:
+    """Return what changes whenever a batch gets another trace or somebody says something of one."""
+    marks = []
+    for batch_id in batch_ids:
+        newest = session.scalar(select(func.max(Trace.id)).where(col(Trace.batch_id) == batch_id))
+        marks.append([batch_id, newest, batches.newest_review(session, batch_id)])
+    return hashlib.sha256(orjson.dumps(marks)).hexdigest()
+
+
+def alike(session: Session, version: DatasetVersion, inputs: str) -> list[DatasetVersion]:
+    """Return the newest sealed versions made of the same traces and reviews, with the same use of abstentions."""
+    query = (
+        select(DatasetVersion)
+        .where(DatasetVersion.inputs_sha256 == inputs, DatasetVersion.state == VersionState.SEALED)  # pyright: ignore[reportArgumentType]
+        .order_by(col(DatasetVersion.id).desc())
+        .limit(ALIKE_MAX)
+    )
+    found = session.scalars(query).all()
+    return [each for each in found if each.recipe.get("on_abstain") == version.recipe.get("on_abstain")]
 
 
 def _ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
