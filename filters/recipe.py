@@ -18,9 +18,10 @@ from filters.near_duplicate import NearDuplicate
 from filters.repetition import Repetition
 from filters.select import Select
 from filters.verified import Verified
+from filters.vote import Vote
 
 AnyFilter = Annotated[
-    Contamination | Length | LicenceFilter | NearDuplicate | Repetition | Select | Verified,
+    Contamination | Length | LicenceFilter | NearDuplicate | Repetition | Select | Verified | Vote,
     Field(discriminator="kind"),
 ]
 

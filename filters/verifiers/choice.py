@@ -29,7 +29,7 @@ def verify(response: str, reference: str) -> Verdict:
     expected = _letter(reference)
     if expected is None:
         return abstain("reference_not_gradable", "the reference names no letter from A to J")
-    extracted = _chosen(response)
+    extracted = chosen(response)
     if extracted is None:
         return no_answer("no letter from A to J is called the answer", expected)
     return compared(extracted == expected, extracted, expected)
@@ -44,7 +44,8 @@ def _letter(text: str) -> str | None:
     return found["letter"].upper() if found else None
 
 
-def _chosen(response: str) -> str | None:
+def chosen(response: str) -> str | None:
+    """Return the letter that a response settles on, A to J; None for none."""
     tail = response[-_TAIL_CHARS:].rstrip()
     if boxed(tail) is not None:
         return _letter(tail)

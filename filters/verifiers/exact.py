@@ -6,21 +6,21 @@ from filters.verifiers.answer import boxed, compared, marked, no_answer
 
 def gradable(reference: str) -> bool:
     """Tell whether anything is left of the reference to compare with."""
-    return bool(_plain(reference))
+    return bool(plain(reference))
 
 
 def verify(response: str, reference: str) -> Verdict:
     """Compare the boxed answer, else what the last line calls the answer, else the whole response."""
-    expected = _plain(reference)
+    expected = plain(reference)
     if not expected:
         return abstain("reference_not_gradable", "the reference is empty")
     found = boxed(response)
     if found is None:
         # The whole response is tried first: a reference may itself read "The answer is 42."
-        if _plain(response) == expected:
+        if plain(response) == expected:
             return compared(True, response, reference)
         found = marked(response) or response
-    extracted = _plain(found)
+    extracted = plain(found)
     if not extracted:
         return no_answer("the response is empty", reference)
     return compared(extracted == expected, found.strip(), reference)
@@ -29,5 +29,6 @@ def verify(response: str, reference: str) -> Verdict:
 quick = verify
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return the text as it is compared: case, spacing and a closing full stop gone."""
     return " ".join(text.casefold().split()).removesuffix(".").strip()
