@@ -4,7 +4,7 @@
     python -m bench.contamination --questions 5000
 
 Questions are word problems of two to five sentences, drawn from stock phrases as authors of exams use them; half go
-into the benchmark, the other half are the hardest honest text there is: new questions by the same author. Every question
+into the benchmark, the other half are the hardest honest text there is: new questions by the same author. Each question
 of the benchmark is planted in five ways. Precision counts hits on honest traces, of which there are as many as plants.
 """
 
@@ -46,9 +46,7 @@ ENDS = (
 )
 ASIDES = "Please think step by step and give the final answer in a box. ", "My homework says: ", "Hello! "
 SAME = {"has": "owns", "bought": "purchased", "sold": "gave away", "left": "remaining", "How many": "What number of"}
-PROSE = (
-    "the of and to in is that for it as was with be by on not he his but at are this have from or had an they".split()
-)  # noqa: SIM905
+PROSE = "the of and to in is that for it as was with be by on not he his but at are this have from".split()  # noqa: SIM905
 
 
 class Row(NamedTuple):
