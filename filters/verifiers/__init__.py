@@ -9,7 +9,7 @@ where that is certain, else the text that `verify` has to look at, often far sho
 from typing import Protocol
 
 from filters.verdict import Verdict, abstain
-from filters.verifiers import choice, exact, json_schema, math, number, regex
+from filters.verifiers import choice, code, exact, json_schema, math, number, regex
 
 
 class Verifier(Protocol):
@@ -26,6 +26,7 @@ class Verifier(Protocol):
 
 VERIFIERS: dict[str, Verifier] = {
     "choice": choice,
+    "code": code,
     "exact": exact,
     "json_schema": json_schema,
     "math": math,

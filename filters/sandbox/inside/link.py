@@ -1,0 +1,302 @@
+"""The line between the process of the tests and the process of the program: each asks, the other answers.
+
+The tests' side grants the program's little: to call what it was handed and to read public attributes of it. And it does
+not let an object of the program say that it equals plain data: an `__eq__` that is always true would pass any test.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import operator
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from filters.sandbox.inside.values import Coder, Met
+
+MESSAGE_BYTES_MAX = 8 << 20
+_HIDDEN = ("_", "gi_", "cr_", "ag_", "f_", "tb_", "co_", "func_")
+"""Attributes that lead from an object to the frames and globals around it."""
+_BINARY = "add sub mul matmul truediv floordiv mod pow lshift rshift and or xor".split()  # noqa: SIM905
+_COMPARE = "eq ne lt le gt ge".split()  # noqa: SIM905
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "call": lambda target, *args, **named: target(*args, **named),
+    "getattr": getattr,
+    "setattr": setattr,
+    "delattr": delattr,
+    "getitem": operator.getitem,
+    "setitem": operator.setitem,
+    "delitem": operator.delitem,
+    "contains": operator.contains,
+    "len": len,
+    "iter": iter,
+    "next": next,
+    "reversed": reversed,
+    "bool": bool,
+    "str": str,
+    "repr": repr,
+    "format": format,
+    "int": int,
+    "float": float,
+    "index": operator.index,
+    "hash": hash,
+    "round": round,
+    "abs": abs,
+    "neg": operator.neg,
+    "pos": operator.pos,
+    "invert": operator.invert,
+    "enter": lambda target: target.__enter__(),
+    "exit": lambda target, kind, error: target.__exit__(kind, error, None),
+    "instancecheck": lambda target, value: isinstance(value, target),
+    "subclasscheck": lambda target, value: issubclass(value, target),
+    "copy": copy.copy,
+    "deepcopy": lambda target, *_: copy.deepcopy(target),
+    "dir": dir,
+    "await": lambda target: _run_coroutine(target),
+    "plain": lambda target: _plain(target),
+    **{name: getattr(operator, f"__{name}__") for name in (*_BINARY, *_COMPARE)},
+    **{
+        f"r{name}": (lambda op: lambda target, other: op(other, target))(getattr(operator, f"__{name}__"))
+        for name in _BINARY
+    },
+}
+
+
+_PLAIN: tuple[Any, ...] = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
+
+
+def _run_coroutine(target: Any) -> Any:
+    import asyncio  # slow to import, and rarely wanted
+
+    return asyncio.run(target)
+
+
+def _plain(target: Any) -> Any:
+    """Return [the plain value inside an object of a class derived from a plain one], or [] for any other object."""
+    for base in _PLAIN:
+        if isinstance(target, base) and type(target) is not base:
+            return [base.__str__(target) if base is str else base(target)]
+    return []
+
+
+class Gone(BaseException):
+    """The other side has ended or talks nonsense. No `Exception`, so that a test's own `except` does not hide it."""
+
+
+class Remote:  # without a docstring: it would hide the one of what it stands for
+    __slots__ = ("_remote_link", "_remote_number")
+
+    def __init__(self, link: Link, number: int):
+        object.__setattr__(self, "_remote_link", link)
+        object.__setattr__(self, "_remote_number", number)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._remote_link.ask("getattr", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._remote_link.ask("setattr", self, name, value)
+
+    def __exit__(self, kind: Any, error: Any, _: Any) -> bool:
+        swallowed = self._remote_link.ask("exit", self, kind, error)
+        # A failed assertion is not the program's to swallow.
+        return kind is not None and not issubclass(kind, (AssertionError, Gone)) and bool(swallowed)
+
+
+def _forward(name: str) -> Callable[..., Any]:
+    def forwarded(self: Remote, *args: Any, **named: Any) -> Any:
+        return self._remote_link.ask(name, self, *args, **named)
+
+    return forwarded
+
+
+def _compare(name: str) -> Callable[..., Any]:
+    def compared(self: Remote, other: Any) -> Any:
+        return self._remote_link.compare(name, self, other)
+
+    return compared
+
+
+for _name in OPERATIONS:
+    if _name not in ("getattr", "setattr", "plain", "exit", "await", *_COMPARE):
+        setattr(Remote, f"__{_name}__", _forward(_name))
+for _name in _COMPARE:
+    setattr(Remote, f"__{_name}__", _compare(_name))
+
+
+class Link:
+    """One end. `trusting` is the program's end, which lets the tests do anything; `home` is object 0 of this end."""
+
+    def __init__(self, descriptor: int, home: Callable[..., Any], *, trusting: bool):
+        self.gone = False
+        self.refused = ""
+        """What an object of the program claimed to equal, where that decided a comparison."""
+        self._fd = descriptor
+        self._trusting = trusting
+        self._coder = Coder(self._stand_in, self._number_of)
+        self._coder.own.append(home)
+        self._remotes: dict[int, Remote] = {}
+        self.printed: Callable[[], str] = str
+        """Gives what was printed here since it was last asked."""
+        self.show: Callable[[str], Any] = lambda text: None
+        """Takes what was printed there."""
+
+    def home(self) -> Any:
+        """Return what stands for object 0 of the other end."""
+        return self._stand_in(0, "")
+
+    def ask(self, operation: str, target: Remote, *args: Any, **named: Any) -> Any:
+        """Have the other side do something with an object of its own; raise what it raises."""
+        met = Met()
+        encoded = [self._coder.encode(value, met) for value in args]
+        keywords = {name: self._coder.encode(value, met) for name, value in named.items()}
+        self._send({"op": operation, "on": target._remote_number, "args": encoded, "named": keywords})
+        while True:
+            reply = self._receive()
+            if "op" not in reply:
+                return self._take(reply, met)
+            self._answer(reply)
+
+    def compare(self, name: str, target: Remote, other: Any) -> Any:
+        """Compare an object of the other side."""
+        if self._trusting or isinstance(other, Remote):
+            return self.ask(name, target, other)
+        plain = self.ask("plain", target)
+        if type(plain) is list and plain and not isinstance(plain[0], Remote):
+            return getattr(operator, f"__{name}__")(plain[0], other)
+        if name == "ne":
+            return True
+        if self.ask(name, target, other):
+            self.refused = f"an object of its own class says {name} of a {type(other).__name__}"
+            if name != "eq":
+                raise TypeError(f"{self.refused}; only plain data is compared with plain data")
+        return False
+
+    def serve(self) -> None:
+        """Answer until the other side ends."""
+        try:
+            while True:
+                self._answer(self._receive())
+        except Gone:
+            return
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        met = Met()
+        known = 0
+        try:
+            target = self._coder.own[request["on"]]
+            args = [self._coder.decode(value, met) for value in request["args"]]
+            named = {name: self._coder.decode(value, met) for name, value in request["named"].items()}
+            known = len(met.objects)
+            operation = request["op"]
+            if (
+                not self._trusting
+                and operation in ("getattr", "setattr", "delattr")
+                and str(args[0]).startswith(_HIDDEN)
+            ):
+                raise AttributeError(args[0])
+            value = OPERATIONS[operation](target, *args, **named)
+            after = [self._coder.contents(each, met) for each in met.objects[:known]]
+            reply = {"value": self._coder.encode(value, met), "after": after}
+        except Gone:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the side that asked
+            reply = {**self._raised(error), "after": []}
+        self._send({**reply, "printed": self.printed()})
+
+    def _raised(self, error: BaseException) -> dict[str, Any]:
+        try:
+            args = [self._coder.encode(value, Met()) for value in error.args]
+        except BaseException:  # noqa: BLE001 - an exception may hold anything
+            args = []
+        inside = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<program>"]
+        where = f"line {inside[-1].lineno} of the program" if inside else ""
+        kind = self._coder.encode(type(error), Met())
+        return {"raised": kind, "args": args, "error": self._coder.encode(error, Met()), "where": where}
+
+    def _take(self, reply: dict[str, Any], met: Met) -> Any:
+        """Return or raise what was answered, with our containers as they are after the call."""
+        try:
+            self.show(str(reply["printed"]))
+            for container, contents in zip(tuple(met.objects), reply["after"]):  # noqa: B905 - Python 3.9 and a refusal
+                self._coder.refill(container, contents, met)
+            if "raised" not in reply:
+                return self._coder.decode(reply["value"], met)
+            error = self._error(reply)
+        except Gone:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the program made up
+            raise self._lost(f"it sent no proper answer: {error}") from None
+        raise error
+
+    def _error(self, reply: dict[str, Any]) -> BaseException:
+        kind = self._coder.decode(reply["raised"], Met())
+        args = [self._coder.decode(value, Met()) for value in reply["args"]]
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            kind = RuntimeError
+        try:
+            error = kind(*args)
+        except Exception:  # noqa: BLE001 - some builtin ones want arguments of a certain shape
+            error = RuntimeError(kind.__name__)
+        if hasattr(type(error), "stand_in"):
+            error.stand_in = self._coder.decode(reply["error"], Met())  # type: ignore[attr-defined]
+        error.where = str(reply["where"])  # type: ignore[attr-defined]
+        return error
+
+    def _stand_in(self, number: int, hint: str) -> Any:
+        if number not in self._remotes:
+            self._remotes[number] = Remote(self, number)
+        remote = self._remotes[number]
+        return self._awaited(remote) if hint == "coroutine" else remote
+
+    async def _awaited(self, remote: Remote) -> Any:
+        """Stand for a coroutine of theirs: it runs to its end there as soon as it is waited for here."""
+        return self.ask("await", remote)
+
+    def _number_of(self, value: Any) -> int | None:
+        if type(value) is Remote:
+            return value._remote_number
+        return self._coder.number_of_class(value) if isinstance(value, type) else None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        text = json.dumps(message).encode()
+        if len(text) > MESSAGE_BYTES_MAX:
+            raise self._lost("a value is too large to hand over")
+        data = memoryview(len(text).to_bytes(4, "big") + text)
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError:
+            raise self._lost("it has ended") from None
+
+    def _receive(self) -> dict[str, Any]:
+        size = int.from_bytes(self._read(4), "big")
+        if size > MESSAGE_BYTES_MAX:
+            raise self._lost("a value is too large to take")
+        try:
+            message = json.loads(self._read(size))
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            raise self._lost("it sent no message")
+        return message
+
+    def _read(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size:
+            try:
+                part = os.read(self._fd, min(size, 1 << 20))
+            except OSError:
+                part = b""
+            if not part:
+                raise self._lost("it has ended")
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def _lost(self, why: str) -> Gone:
+        self.gone = True
+        return Gone(f"the program's process: {why}")
