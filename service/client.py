@@ -41,6 +41,7 @@ from service.api.shapes import (
     TraceLabels,
     TraceOut,
     VersionOut,
+    WhyOut,
 )
 from service.formats.detect import CONTENT_TYPES, Format, by_name
 
@@ -183,6 +184,7 @@ class Client:
         accept_k: int | None = None,
         max_tries: int | None = None,
         token_budget: int | None = None,
+        ungradable: str | None = None,
         sampling: Object | None = None,
         set_name: str | None = None,
         columns: Sequence[str] = (),
@@ -196,6 +198,8 @@ class Client:
 
         With `accept_k` each teacher is asked about a prompt until so many answers are right, instead of `n` times: at
         most `max_tries` times, and until its answers have `token_budget` tokens in all.
+
+        `ungradable` is `refuse` or `report`: what becomes of references that their verifier cannot grade.
 
         `sampling` is any of `temperature`, `max_tokens`, `top_p`, `seed`, `top_logprobs` (soft labels). `set_name` is
         what reports call the batch when it measures a student. `columns` are `COLUMN:FIELD` entries, `format` is
@@ -215,6 +219,7 @@ class Client:
             headers["Content-Length"] = str(prompts.stat().st_size)
             if once and idempotency_key is None:
                 idempotency_key = key_of(prompts, query)
+        query |= _given({"ungradable": ungradable})  # not in the key: it changes nothing about a batch that was taken
         headers |= _key(idempotency_key)
         timeout = httpx.Timeout(INGEST_S, connect=CONNECT_S)
 
@@ -279,6 +284,10 @@ class Client:
         """Return one trace with its verdicts, reviews and the teacher's own message."""
         return self._get(TraceDetail, f"/api/traces/{trace_id}")
 
+    def why(self, trace_id: int, version: str | None = None) -> WhyOut:
+        """Return what each filter of a version (NAME@N; else the newest that judged it) made of a trace."""
+        return self._get(WhyOut, f"/api/traces/{trace_id}/why", version=version)
+
     def review(self, trace_id: int, outcome: str, author: str, **more: Any) -> TraceDetail:
         """Note a person's verdict, keep or reject. `more`: `reason`, `response` (as edited)."""
         body = {"outcome": outcome, "author": author, **_given(more)}
@@ -316,6 +325,10 @@ class Client:
         """Start the curation of a new version of dataset `name`. `more`: `split`, `base`, `overrides`."""
         body = {"name": name, "batches": list(batches), "recipe": recipe, "intended_use": intended_use, **_given(more)}
         return self._post(VersionOut, "/api/datasets", json=body)
+
+    def control(self, name: str, number: int, filter: str, *, seed: int = 0) -> VersionOut:
+        """Curate as version `number` did, with a random draw of as many samples in the place of one filter."""
+        return self._post(VersionOut, _version(name, number, "control"), json={"filter": filter, "seed": seed})
 
     def datasets(self) -> list[DatasetOut]:
         """Return all datasets with their versions."""

@@ -13,9 +13,9 @@ from filters.recipe import Recipe, RecipeError
 from filters.sample import Sample
 from filters.stages import run
 from filters.verdict import Outcome
-from service.api.shapes import PreviewExample, PreviewOut, VersionIn
+from service.api.shapes import ControlIn, PreviewExample, PreviewOut, VersionIn
 from service.errors import Conflict, Problem
-from service.models import DatasetVersion
+from service.models import DatasetVersion, VersionState
 from service.models.batches import ENDED
 from service.settings import Settings
 from service.store import batches, benchmarks, datasets
@@ -66,6 +66,29 @@ def order(database: Database, body: VersionIn) -> tuple[DatasetVersion, bool]:
             marks.append([batch.finished_at, batches.newest_review(session, batch_id)])
         digest = hashlib.sha256(orjson.dumps([identity, marks], option=orjson.OPT_SORT_KEYS)).hexdigest()
         return datasets.order(session, body.name, digest, values)
+
+
+def control(database: Database, name: str, number: int, body: ControlIn) -> tuple[DatasetVersion, bool]:
+    """Order version `number` again with a random draw of as many samples in the place of one filter.
+
+    The draw comes as late as the filter did, so that those before it change nothing between the two.
+    """
+    with database.read() as session:
+        version = datasets.version(session, name, number)
+    if version.state != VersionState.SEALED:
+        raise Conflict(f"{name}@{number} is {version.state}: how much a filter keeps is known once it is sealed")
+    filters = list(version.recipe["filters"])
+    kinds = [filter_["kind"] for filter_ in filters]
+    if body.filter not in kinds:
+        raise Problem(f"{name}@{number} has no filter '{body.filter}'; it has {', '.join(kinds)}")
+    place = kinds.index(body.filter)
+    line = [line for line in version.funnel if line["kind"] != store.PERSON][place]
+    if not line["rejected"] or not line["kept"]:
+        kept = "everything" if line["kept"] else "nothing"
+        raise Conflict(f"'{body.filter}' kept {kept} in {name}@{number}: a random draw of as many is the same")
+    filters[place] = {"kind": "select", "count": line["kept"], "seed": body.seed}
+    values = version.model_dump(include={"batches", "intended_use", "split", "base", "overrides"})
+    return order(database, VersionIn(name=name, recipe=version.recipe | {"filters": filters}, **values))
 
 
 EXAMPLES_MAX = 50

@@ -18,13 +18,13 @@ from filters.verdict import Outcome
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
 from service.store import curation, queue
-from service.store.curation import Entry, Key, Span
+from service.store.curation import PERSON, Entry, Key, Span
 from service.store.database import Database
 from service.store.queue import LeaseLost
 from workers.database import AsyncDatabase, patiently
 from workers.export import discard_partial, partial_folder, put_in_place
 from workers.lease import held
-from workers.people import PERSON, Reviews
+from workers.people import Reviews
 from workers.seal import write_folder
 from workers.splits import split_of
 

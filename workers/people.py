@@ -9,10 +9,7 @@ from filters.sample import Sample
 from filters.stages import Judged
 from filters.verdict import Outcome
 from service.models import Review
-from service.store.curation import Entry
-
-PERSON = "person"
-"""Stands in the ledger as filter, and as the reason of a rejection, where a person decided."""
+from service.store.curation import PERSON, Entry
 
 
 class Reviews:

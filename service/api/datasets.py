@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from service import curation, download
 from service.api.deps import After, DatabaseDep, Limit, SettingsDep
-from service.api.shapes import VersionIn, VersionOut
+from service.api.shapes import ControlIn, VersionIn, VersionOut
 from service.errors import Conflict
 from service.models import DatasetVersion, VersionState
 from service.settings import Settings
@@ -56,6 +56,15 @@ def one_version(name: str, number: int, database: DatabaseDep) -> VersionOut:
     """Return one version: state, funnel, splits, licence, sha256."""
     with database.read() as session:
         return version_out(session, datasets.version(session, name, number))
+
+
+@router.post("/{name}/versions/{number}/control", response_model=VersionOut, status_code=202)
+def control(name: str, number: int, body: ControlIn, database: DatabaseDep, response: Response) -> VersionOut:
+    """Curate the same batches with chance in place of one filter, keeping as many: what the filter is worth."""
+    version, new = curation.control(database, name, number, body)
+    response.status_code = 202 if new else 200
+    with database.read() as session:
+        return version_out(session, version)
 
 
 @router.get("/{name}/versions/{number}/ledger")

@@ -153,6 +153,10 @@ class SubmitQuery(Sampling):
     """… or until the answers of one teacher to one prompt have so many tokens in all."""
     set: str | None = Field(default=None, max_length=64)
     """What the prompts are for, such as `held-out`; a report groups by it."""
+    ungradable: Literal["refuse", "report"] | None = None
+    """What becomes of a batch with references that their verifier cannot grade: refused with the lines named, or taken
+    and the lines reported. Left out it is `report`, but `refuse` with `accept_k`, which would never see a right answer.
+    """
     map: list[str] = []
     """`COLUMN:FIELD`, such as `question:prompt`: what a column of the body stands for. A field is one of a prompt's or
     `meta.NAME`; without one the column is dropped. `*` stands for all other columns, for `meta` or nowhere."""
@@ -168,6 +172,11 @@ class SubmitQuery(Sampling):
         if self.max_tries is not None and self.max_tries < self.accept_k:
             raise ValueError(f"{self.max_tries} tries cannot bring {self.accept_k} right answers")
         return self
+
+    @property
+    def refuses_ungradable(self) -> bool:
+        """Whether references that cannot be graded are mistakes."""
+        return (self.ungradable or ("refuse" if self.accept_k else "report")) == "refuse"
 
     @property
     def tries(self) -> int:
@@ -265,6 +274,16 @@ class TeacherUse(BaseModel):
     """Of completion tokens."""
 
 
+class Ungradable(BaseModel):
+    """A prompt whose reference cannot be graded."""
+
+    line: int
+    id: str
+    verifier: str
+    reference: str
+    """Its first 80 characters."""
+
+
 class BatchOut(Given):
     id: str
     state: str
@@ -285,6 +304,10 @@ class BatchOut(Given):
     completion_tokens: int
     reasoning_lost: int
     """Answers whose usage counts reasoning tokens while no reasoning text came."""
+    ungradable: int = 0
+    """Prompts whose reference their verifier cannot grade: `verified` will abstain on every answer to them."""
+    ungradable_first: list[Ungradable] = []
+    """The first of them."""
     use: dict[str, TeacherUse]
     """By teacher."""
     soft_labels: BatchLabels | None = None
@@ -434,6 +457,36 @@ class VersionOut(Given):
     detail: str
     created_at: datetime
     sealed_at: datetime | None
+
+
+class Step(BaseModel):
+    """What one filter of the recipe said of a trace."""
+
+    filter: str
+    knobs: dict[str, Any]
+    outcome: str
+    """`passed`, `noted`, `abstained`, `rejected`, `not_reached`, or `not_asked` where a person decided."""
+    reason: str = ""
+    detail: str = ""
+    evidence: dict[str, Any] | None = None
+
+
+class WhyOut(BaseModel):
+    trace: int
+    version: str
+    outcome: str
+    decided_by: str | None
+    """The filter that rejected it, or `person`; null where every filter kept it."""
+    reason: str
+    detail: str
+    split: str
+    steps: list[Step]
+
+
+class ControlIn(Asked):
+    filter: str
+    """The kind of the filter that chance is to stand in for."""
+    seed: int = 0
 
 
 class PreviewIn(Asked):

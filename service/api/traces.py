@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from service.api.deps import After, DatabaseDep, Limit
-from service.api.shapes import ReviewIn, TraceDetail
+from service.api.shapes import ReviewIn, TraceDetail, WhyOut
 from service.store import traces
 from service.store.traces import TraceFilter
 from service.views import trace_detail, trace_out
+from service.why import why
 
 router = APIRouter(prefix="/api/traces", tags=["traces"])
 
@@ -29,6 +30,13 @@ def one(trace_id: int, database: DatabaseDep) -> TraceDetail:
     """Return one trace with every verdict, every review and the teacher's own JSON."""
     with database.read() as session:
         return trace_detail(session, trace_id)
+
+
+@router.get("/{trace_id}/why", response_model=WhyOut)
+def why_(trace_id: int, database: DatabaseDep, version: str | None = None) -> WhyOut:
+    """Say what each filter of a dataset version (NAME@N, else the newest that judged it) made of a trace."""
+    with database.read() as session:
+        return why(session, trace_id, version)
 
 
 @router.patch("/{trace_id}", response_model=TraceDetail)

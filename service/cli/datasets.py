@@ -67,6 +67,29 @@ def curate(
         )
 
 
+def control(
+    ctx: typer.Context,
+    version: Annotated[str, typer.Argument(help="NAME@N, sealed.")],
+    filter: Annotated[str, typer.Option(help="Kind of the filter that chance stands in for.")],
+    seed: Annotated[int, typer.Option(help="Another seed draws other samples.")] = 0,
+    follow: Follow = False,
+    json: Json = False,
+) -> None:
+    """Seal a control: the same recipe with a random draw of as many samples in the place of one filter.
+
+    Train a student on both: the difference is what the filter is worth.
+    """
+    terminal = begin(ctx, json)
+    made = terminal.client.control(*split_version(version), filter, seed=seed)
+    if follow:
+        made = follow_version(terminal, made.dataset, made.number)
+    terminal.show(made, view_version(made))
+    if made.state in ENDED_BADLY:
+        raise typer.Exit(FAILED)
+    if not terminal.json:
+        terminal.note(f"{made.dataset}@{made.number} is {version} with chance in the place of {filter}")
+
+
 def export(
     ctx: typer.Context,
     version: Annotated[str, typer.Argument(help="NAME@N.")],

@@ -9,10 +9,10 @@ from service.cli.terminal import Json, Terminal, begin
 from service.cli.words import UNKNOWN, clean, number, one_line
 
 if TYPE_CHECKING:
-    from service.api.shapes import TraceDetail, TraceOut
+    from service.api.shapes import TraceDetail, TraceOut, WhyOut
 
 PAGE = 500
-SHOWN = 28
+SHOWN, EVIDENCE_SHOWN = 28, 100
 
 
 def list_traces(
@@ -46,6 +46,33 @@ def trace(ctx: typer.Context, trace: Annotated[int, typer.Argument(help="Its id.
     terminal = begin(ctx, json)
     found = terminal.client.trace(trace)
     terminal.show(found, lambda terminal: _view(terminal, found))
+
+
+def why(
+    ctx: typer.Context,
+    trace: Annotated[int, typer.Argument(help="Its id.")],
+    version: Annotated[str | None, typer.Option(help="NAME@N; else the newest that judged it.")] = None,
+    json: Json = False,
+) -> None:
+    """Say why a trace is in a dataset version or is not, filter by filter."""
+    terminal = begin(ctx, json)
+    found = terminal.client.why(trace, version)
+    terminal.show(found, lambda terminal: _view_why(terminal, found))
+
+
+def _view_why(terminal: Terminal, found: "WhyOut") -> None:
+    by = f" by {found.decided_by}" if found.decided_by else ""
+    kept = found.outcome == "keep"
+    where = f"kept{by}, in the {found.split} split" if kept else f"rejected{by}: {found.reason}"
+    terminal.say(f"trace {found.trace} in {found.version}: {where}", style="bold")
+    if found.decided_by == "person":
+        terminal.say(f"  {clean(found.detail)}")
+    for place, step in enumerate(found.steps, 1):
+        why = ": ".join(part for part in (step.reason, step.detail) if part)
+        line = f"  {place} {step.filter:16} {step.outcome.replace('_', ' '):12} {clean(why)}".rstrip()
+        terminal.say(line, style=None if why else "dim")
+        for name, value in (step.evidence or {}).items():
+            terminal.say(f"      {name}: {one_line(str(value), EVIDENCE_SHOWN)}")
 
 
 def _row(trace: "TraceOut") -> tuple[str, ...]:

@@ -26,6 +26,8 @@ class Span(NamedTuple):
     last: int
 
 
+PERSON = "person"
+"""Stands in the ledger as filter, and as the reason of a rejection, where a person decided."""
 ALIKE_MAX = 50
 """Earlier versions looked at for verdicts that still stand."""
 Key = tuple[int, str, int]

@@ -1,0 +1,198 @@
+"""How fast traces are judged: a whole recipe, the recipe again after one late knob, a preview, and answers verified.
+
+    python -m bench.curation                     # 100,000 traces, about ten minutes on two cores
+    python -m bench.curation --traces 10000      # about one
+
+Traces lie in SQLite: four answers to each prompt, a few sentences of reasoning, answers in many spellings, one in six
+wrong, one in ten nearly the same as another. Verification is set beside math-verify in a plain loop on the same answers.
+"""
+
+import argparse
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from filters.recipe import Recipe
+from filters.verdict import Outcome
+from filters.verifiers.pool import Pool
+from service.api.shapes import VersionIn
+from service.curation import order, preview
+from service.models import Batch, BatchState, DatasetVersion, JobKind, Trace
+from service.settings import Settings
+from service.store import batches, curation, queue, teachers
+from service.store.database import Database, insert_new
+from workers.curate import Curation
+
+ANSWERS = 4
+"""To each prompt."""
+ROWS = 5_000
+"""Traces stored at once."""
+SERIAL = 400
+"""Answers that math-verify gets alone; a few minutes would show the same."""
+FILTERS: list[dict[str, Any]] = [
+    {"kind": "length", "tokens_min": 8},
+    {"kind": "repetition"},
+    {"kind": "verified"},
+    {"kind": "near_duplicate"},
+    {"kind": "select", "per_prompt": 2},
+]
+WORDS = [f"{random.Random(number).getrandbits(40):x}"[: 2 + number % 9] for number in range(5_000)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--traces", type=int, default=100_000)
+    given = parser.parse_args()
+    verifications()
+    with tempfile.TemporaryDirectory() as name:
+        settings = Settings(data_dir=Path(name))
+        database = Database(settings.url())
+        database.create()
+        batch_id = fill(database, given.traces)
+        recipes(database, settings, batch_id)
+        database.close()
+
+
+def recipes(database: Database, settings: Settings, batch_id: str) -> None:
+    """Show a curation, and the same again with a late knob changed."""
+    first = _curated(database, settings, batch_id, FILTERS)
+    late = _curated(database, settings, batch_id, [*FILTERS[:-1], {"kind": "select", "per_prompt": 1}])
+    undone = _curated(database, settings, batch_id, [each for each in FILTERS if each["kind"] != "repetition"])
+    print(
+        f"one late knob changed: {first / late:.1f} x as fast; a filter taken out: {first / undone:.1f} x", flush=True
+    )
+    start = time.perf_counter()
+    found = preview(database, settings, [batch_id], Recipe.parse({"filters": FILTERS}), 200)
+    print(f"preview on {found.input} traces: {time.perf_counter() - start:.2f} s", flush=True)
+
+
+def verifications() -> None:
+    """Show verified answers a second, with the hard kill on, beside math-verify in a loop."""
+    chosen = random.Random(3)
+    mixed = [(_response(chosen, number), str(number)) for number in (_number(chosen) for _ in range(4_000))]
+    same = [item for _ in range(500) for item in _sixteen(chosen)]
+    for what, items in (("mixed answers", mixed), ("16 whole numbers a prompt", same)):
+        alone = _rate(_serial, items[:SERIAL])
+        pooled = _rate(_pooled, items)
+        agree = sum(one == other for one, other in zip(_serial(items[:SERIAL]), _pooled(items[:SERIAL]), strict=True))
+        print(
+            f"{what:26} math-verify {alone:7,.0f}/s, retort {pooled:9,.0f}/s: {pooled / alone:6.1f} x; "
+            f"same verdict on {agree} of {SERIAL}",
+            flush=True,
+        )
+
+
+def fill(database: Database, count: int) -> str:
+    """Store an ended batch of so many traces."""
+    chosen = random.Random(5)
+    batch = Batch(teachers=["made"], n=ANSWERS, state=BatchState.COMPLETED)
+    values = {"name": "made", "base_url": "http://127.0.0.1:9/v1", "model": "made", "license": "apache-2.0"}
+    numbers = [_number(chosen) for _ in range(count // ANSWERS)]
+    prompts = [
+        {"messages": [{"role": "user", "content": f"{_text(chosen, 30)}?"}], "reference": str(number), "license": "own"}
+        for number in numbers
+    ]
+    with database.write() as session:
+        teachers.register(session, values)
+        session.add(batch)
+    with database.write() as session:
+        batches.add_prompts(session, batch, prompts)
+        session.merge(batch)
+    with database.read() as session:
+        first_id = curation.spans(session, [batch.id])[0].first
+    earlier = [_text(chosen, 150) for _ in range(50)]
+    for start in range(0, count, ROWS):
+        places = range(start, min(start + ROWS, count))
+        rows = [_trace(chosen, batch.id, first_id, place, numbers[place // ANSWERS], earlier) for place in places]
+        with database.write() as session:
+            insert_new(session, Trace, rows)
+    return batch.id
+
+
+def _trace(
+    chosen: random.Random, batch_id: str, first_id: int, place: int, number: Fraction, earlier: list[str]
+) -> dict[str, Any]:
+    text = _text(chosen, chosen.randint(60, 240))
+    if chosen.random() < 0.1:
+        text = f"{chosen.choice(earlier)} {chosen.choice(WORDS)}"
+    return {
+        "batch_id": batch_id,
+        "prompt_id": first_id + place // ANSWERS,
+        "teacher": "made",
+        "sample_index": place % ANSWERS,
+        "parent_id": None,
+        "reasoning": text,
+        "response": _response(chosen, number),
+        "finish_reason": "stop",
+        "completion_tokens": len(text.split()),
+        "raw": b"",
+        "created_at": time.time(),
+    }
+
+
+def _text(chosen: random.Random, words: int) -> str:
+    return " ".join(chosen.choices(WORDS, k=words))
+
+
+def _number(chosen: random.Random) -> Fraction:
+    return Fraction(chosen.randint(-500, 5_000), chosen.choice([1, 1, 1, 1, 2, 3, 4, 8]))
+
+
+def _response(chosen: random.Random, number: Fraction) -> str:
+    """Write a number in one of the ways that models do, one in six a wrong one."""
+    if chosen.random() < 1 / 6:
+        number += 1
+    top, bottom = number.numerator, number.denominator
+    ways = [str(number), rf"\frac{{{top}}}{{{bottom}}}", rf"{top}/{bottom}", rf"x = {number}", rf"\text{{{number}}}"]
+    ways += [rf"{top - bottom}/{bottom} + 1", rf"\sqrt{{{top * top}}}/{bottom}" if top > 0 else str(number)]
+    return rf"So the answer is \boxed{{{chosen.choice(ways)}}}."
+
+
+def _sixteen(chosen: random.Random) -> Iterator[tuple[str, str]]:
+    number = chosen.randint(0, 10_000)
+    for _ in range(16):
+        yield rf"The answer is \boxed{{{number + (chosen.random() < 0.2)}}}.", str(number)
+
+
+def _serial(items: list[tuple[str, str]]) -> list[bool]:
+    from math_verify import parse, verify
+
+    return [bool(verify(parse(f"${reference}$"), parse(response))) for response, reference in items]
+
+
+def _pooled(items: list[tuple[str, str]]) -> list[bool]:
+    with Pool() as pool:
+        asked = (("math", response, reference) for response, reference in items)
+        return [verdict.outcome is Outcome.KEEP for verdict in pool.verify_many(asked)]
+
+
+def _rate(way: Callable[[list[tuple[str, str]]], list[bool]], items: list[tuple[str, str]]) -> float:
+    way(items[:20])  # loaded and compiled from here on
+    start = time.perf_counter()
+    way(items)
+    return len(items) / (time.perf_counter() - start)
+
+
+def _curated(database: Database, settings: Settings, batch_id: str, filters: list[dict[str, Any]]) -> float:
+    """Curate and show it; return the seconds."""
+    body = VersionIn(name="bench", batches=[batch_id], recipe={"filters": filters}, intended_use="research")
+    version, _ = order(database, body)
+    with database.write() as session:
+        job = queue.claim(session, [JobKind.CURATE], worker="bench", lease_s=3600)[0]
+    start = time.perf_counter()
+    Curation(job, database, settings, threading.Event()).run()
+    seconds = time.perf_counter() - start
+    with database.read() as session:
+        made = session.get_one(DatasetVersion, version.id)
+    kinds = ", ".join(line["kind"] for line in made.funnel)
+    print(f"{made.state}: {kinds}: {made.input:,} traces, {made.kept:,} kept, {seconds:.1f} s", flush=True)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

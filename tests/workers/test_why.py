@@ -1,0 +1,82 @@
+"""Why a trace was kept or not, and what a filter is worth against chance."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.models import JobKind, VersionState
+from tests.workers.made import add_batch, ledger, order, questions, review, trace_ids, version
+
+RECIPE = [{"kind": "length", "tokens_min": 30}, {"kind": "verified"}, {"kind": "near_duplicate"}]
+
+
+@pytest.fixture
+def client(settings):
+    with TestClient(create_app(settings), base_url="http://127.0.0.1:8080") as running:
+        yield running
+
+
+@pytest.fixture
+def sealed(database, work):
+    def make(batches, recipe=RECIPE) -> int:
+        version_id = order(database, "sums", batches, recipe)
+        work(lambda: version(database, version_id).state != VersionState.CURATING, kinds={JobKind.CURATE})
+        return version_id
+
+    return make
+
+
+def test_each_filter_says_what_it_made_of_a_trace(database, client, sealed):
+    short = add_batch(database, questions(2, reference="7"), n=1, completion_tokens=8)
+    wrong = add_batch(database, questions(1, reference="7"), n=1, response=r"\boxed{8}")
+    unsure = add_batch(database, questions(1), n=1)
+    sealed([short, wrong, unsure])
+
+    def why(batch):
+        return client.get(f"/api/traces/{trace_ids(database, batch)[0]}/why").json()
+
+    assert [step["outcome"] for step in why(short)["steps"]] == ["rejected", "not_reached", "not_reached"]
+    found = why(wrong)
+    assert (found["outcome"], found["decided_by"], found["reason"]) == ("reject", "verified", "wrong_answer")
+    assert [step["outcome"] for step in found["steps"]] == ["passed", "rejected", "not_reached"]
+    assert found["steps"][1]["evidence"] == {"extracted": "8", "expected": "7"}
+    assert [step["outcome"] for step in why(unsure)["steps"]] == ["passed", "abstained", "passed"]
+    assert why(unsure)["steps"][1]["reason"] == "no_reference"
+
+
+def test_a_person_decided_is_told_as_such(database, client, sealed):
+    batch = add_batch(database, questions(2), n=1)
+    trace = trace_ids(database, batch)[0]
+    review(database, trace, "reject", reason="off topic")
+    sealed([batch])
+    found = client.get(f"/api/traces/{trace}/why").json()
+    assert (found["decided_by"], found["detail"]) == ("person", "kim: off topic")
+    assert {step["outcome"] for step in found["steps"]} == {"not_asked"}
+
+
+def test_what_was_never_judged_says_so(database, client, sealed):
+    first, second = (add_batch(database, questions(1), n=1) for _ in range(2))
+    sealed([first])
+    judged, unjudged = (trace_ids(database, batch)[0] for batch in (first, second))
+    missing = client.get(f"/api/traces/{unjudged}/why")
+    assert (missing.status_code, "not judged in any version" in missing.json()["detail"]) == (404, True)
+    other = client.get(f"/api/traces/{judged}/why", params={"version": "sums@9"})
+    assert other.status_code == 404
+    assert "sums@1" in other.json()["detail"]
+
+
+def test_a_control_keeps_as_many_as_the_filter_did_but_others(database, client, sealed, work):
+    good = add_batch(database, questions(20, reference="7"), n=1, response=r"\boxed{7}")
+    bad = add_batch(database, questions(20, reference="7"), n=1, response=r"\boxed{8}")
+    sealed([good, bad], RECIPE[:2])
+    made = client.post("/api/datasets/sums/versions/1/control", json={"filter": "verified"})
+    assert made.status_code == 202, made.text
+    assert [filter_["kind"] for filter_ in made.json()["recipe"]["filters"]] == ["length", "select"]
+    work(lambda: version(database, 2).state != VersionState.CURATING, kinds={JobKind.CURATE})
+    kept = [{row.trace_id for row in ledger(database, v).values() if row.outcome == "keep"} for v in (1, 2)]
+    assert len(kept[0]) == len(kept[1]) == 20
+    assert kept[0] != kept[1]
+    unknown = client.post("/api/datasets/sums/versions/1/control", json={"filter": "verifid"})
+    assert (unknown.status_code, "it has length, verified" in unknown.json()["detail"]) == (422, True)
+    idle = client.post("/api/datasets/sums/versions/1/control", json={"filter": "length"})
+    assert (idle.status_code, "kept everything" in idle.json()["detail"]) == (409, True)
