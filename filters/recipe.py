@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from filters.base import Filter
+from filters.consistency import Consistency
 from filters.contamination import Contamination
 from filters.length import Length
 from filters.licence import LicenceFilter
@@ -21,7 +22,7 @@ from filters.verified import Verified
 from filters.vote import Vote
 
 AnyFilter = Annotated[
-    Contamination | Length | LicenceFilter | NearDuplicate | Repetition | Select | Verified | Vote,
+    Consistency | Contamination | Length | LicenceFilter | NearDuplicate | Repetition | Select | Verified | Vote,
     Field(discriminator="kind"),
 ]
 

@@ -1,0 +1,214 @@
+r"""Finding the equations that a text writes out in figures, `12 \times 3 = 36`, and working them out exactly.
+
+Only what has one reading is an equation here: no letters, no product without its sign, no figure that goes on with a
+unit of time, a power of ten in words or a remainder. All bounded and in linear time, for text from a model.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import NamedTuple
+
+_SIDE_CHARS_MAX = 200
+"""Nobody writes a longer side by hand; its value would be of no use."""
+_SIDES_MAX = 100
+"""Of one chain `a = b = c`; what follows is passed over."""
+_DIGITS_MAX = 40
+"""Of numbers read and of values worked out."""
+_DEPTH_MAX = 10
+_STRETCH = re.compile(r"[\d+\-*/^().= ]+")
+_FRACTION = re.compile(r"\\[dt]?frac\s{0,3}\{([^{}\n]{1,60})\}\s{0,3}\{([^{}\n]{1,60})\}")
+_SPELLINGS = [
+    (re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|[×·∙]"), "*"),  # noqa: RUF001
+    (re.compile(r"(?<=\d)( {0,3})[xX]( {0,3})(?=\d)"), r"\1*\2"),
+    (re.compile(r"\\div(?![A-Za-z])|÷"), "/"),
+    (re.compile(r"[−–]"), "-"),  # noqa: RUF001
+    (re.compile(r"\\(?:left|right)(?=[()])|\\!|\{,\}|\u200b"), ""),
+    (re.compile(r"\\?[$€£]|\\[,;:(\[)\]]|~|\\quad(?![A-Za-z])|&(?==)|\*\*(?=\s|$)"), " "),
+    (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
+    (re.compile(r"(?m)^[ \t]{0,20}(?:\d{1,3}[.)]|[*•-]) "), "\n"),
+    (re.compile(r"\*\*(?= ?[\d(])"), "^"),
+]
+_GLUED_BEFORE = re.compile(r"[\w)\]}^\\√!%°:.,/|]$")
+_WORD_BEFORE = re.compile(
+    r"\b(?:of|plus|minus|times|over|by|log|ln|sin|cos|tan|sqrt|root|mod|lcm|gcd|negative|twice|half|between|hundred"
+    r"|thousand|million|billion|cubed|squared)$",
+    re.IGNORECASE,
+)
+"""What stands before a stretch that is only the end of something longer."""
+_AFTER = re.compile(
+    r"[A-Za-z_^{(\[!%√°:/|]|,\d|[^\W\d]"
+    r"| {0,3}(?:%|\?|!=|\\(?!text|mathrm|mbox|boxed|approx|implies|Rightarrow|qquad|\\|n)"
+    r"|\(?(?:mod|rounded|approx|about|rem)"
+    r"|[A-Za-z](?![A-Za-z'])|r\d|(?:R|remainder|percent|thousand|million|billion|hundred|dozen|half|to the)\b"
+    r"|and (?:a|one|three|\d))",
+)
+"""What follows a figure that is only the beginning of something longer, or a question."""
+_NUMBER = re.compile(
+    r"\(\((-?\d{1,40})\)/\((\d{1,40})\)\)|(?<![\w.)\-])(-?\d{1,40}(?:\.\d{1,40})?)(?!\d)(?:/(\d{1,40})(?![\d.]))?"
+)
+_TAIL_CHARS = 4000
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|([+\-*/^()]))")
+
+
+class Value(NamedTuple):
+    """What one side comes to."""
+
+    number: Fraction
+    decimal: bool
+    """A decimal point was written, so that it may be rounded."""
+    worked: bool
+    """There was something to work out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """Two neighbouring sides of an equals sign, as written, and what each comes to."""
+
+    text: str
+    left: Value
+    right: Value
+
+    def holds(self, tolerance: float) -> bool:
+        """Say whether both sides agree; where decimals were written, within this share or their last place."""
+        left, right = self.left.number, self.right.number
+        if left == right:
+            return True
+        return (self.left.decimal or self.right.decimal) and abs(left - right) <= Fraction(tolerance) * abs(left)
+
+
+def equations(text: str) -> Iterator[Equation]:
+    """Yield the equations of a text in order. What cannot be read for certain is passed over."""
+    plain = _plain(text)
+    for found in _STRETCH.finditer(plain):
+        if "=" not in found[0]:
+            continue
+        before = plain[max(0, found.start() - 12) : found.start()]
+        after = plain[found.end() : found.end() + 16]
+        yield from _of_stretch(found[0], before, after)
+
+
+def written(text: str) -> list[Fraction]:
+    """Return the numbers near the end of a text in order, fractions as one."""
+    found = _NUMBER.finditer(_plain(text[-_TAIL_CHARS:]))
+    pairs = ((each[1] or each[3], each[2] or each[4] or "1") for each in found)
+    return [Fraction(top) / Fraction(bottom) for top, bottom in pairs if Fraction(bottom)]
+
+
+def _plain(text: str) -> str:
+    text = _FRACTION.sub(r"((\1)/(\2))", text)
+    for pattern, replacement in _SPELLINGS:
+        text = pattern.sub(replacement, text)
+    return text.replace("{", "(").replace("}", ")")
+
+
+def _of_stretch(stretch: str, before: str, after: str) -> Iterator[Equation]:
+    sentences = re.split(r"\.(?!\d)", stretch)
+    for number, sentence in enumerate(sentences):
+        sides = sentence.split("=", _SIDES_MAX)
+        values = [_value(side) for side in sides]
+        if number == 0 and _cut_before(sides[0], before):
+            values[0] = None
+        if number == len(sentences) - 1 and _AFTER.match(" " + after if sides[-1].endswith(" ") else after):
+            values[-1] = None
+        for place, (left, right) in enumerate(pairwise(values)):
+            if left and right and (left.worked or right.worked):
+                yield Equation(f"{sides[place].strip()} = {sides[place + 1].strip()}", left, right)
+
+
+def _cut_before(side: str, before: str) -> bool:
+    """Say whether the first side goes on to the left of the stretch: `x + 3`, `the square of 3 + 4`."""
+    if side.lstrip().startswith(("+", "-", "*", "/", "^", ")")):
+        return bool(before.strip())
+    return bool((_WORD_BEFORE if side.startswith(" ") else _GLUED_BEFORE).search(before))
+
+
+def _value(side: str) -> Value | None:
+    if not side.strip() or len(side) > _SIDE_CHARS_MAX:
+        return None
+    tokens: list[str] = []
+    place, end = 0, len(side.rstrip())
+    while place < end:
+        found = _TOKEN.match(side, place)
+        if found is None:
+            return None
+        tokens.append(found[1] or found[2])
+        place = found.end()
+    reader = _Reader(tokens)
+    try:
+        number = reader.sum(0)
+    except (ValueError, ZeroDivisionError):
+        return None
+    if not reader.ended():
+        return None
+    worked = any(token in "+*/^" or (token == "-" and at) for at, token in enumerate(tokens))  # noqa: S105
+    return Value(number, any("." in token for token in tokens), worked)
+
+
+class _Reader:
+    """Reads sums, products and powers by descent. Raises ValueError where there is none, or it grows beyond bounds."""
+
+    def __init__(self, tokens: list[str]):
+        self._tokens, self._place = tokens, 0
+
+    def ended(self) -> bool:
+        return self._place == len(self._tokens)
+
+    def sum(self, depth: int) -> Fraction:
+        total = self._product(depth)
+        while (sign := self._take("+", "-")) is not None:
+            term = self._product(depth)
+            total = _bounded(total + term if sign == "+" else total - term)
+        return total
+
+    def _product(self, depth: int) -> Fraction:
+        total = self._power(depth)
+        while (sign := self._take("*", "/")) is not None:
+            factor = self._power(depth)
+            total = _bounded(total * factor if sign == "*" else total / factor)
+        return total
+
+    def _power(self, depth: int) -> Fraction:
+        if self._take("-"):
+            return -self._power(depth + 1) if depth < _DEPTH_MAX else _refuse()
+        base = self._single(depth)
+        if not self._take("^"):
+            return base
+        exponent = -self._single(depth) if self._take("-") else self._single(depth)
+        if exponent.denominator != 1 or abs(exponent) > 64 or self._peek() == "^":
+            raise ValueError("no exponent for us")
+        return _bounded(base**exponent.numerator)
+
+    def _single(self, depth: int) -> Fraction:
+        token = self._peek()
+        self._place += 1
+        if token == "(" and depth < _DEPTH_MAX:  # noqa: S105
+            number = self.sum(depth + 1)
+            if not self._take(")"):
+                raise ValueError("not closed")
+            return number
+        if token is None or not token[-1].isdecimal() or len(token) > _DIGITS_MAX:
+            raise ValueError("no number")
+        return Fraction(token)
+
+    def _peek(self) -> str | None:
+        return None if self.ended() else self._tokens[self._place]
+
+    def _take(self, *wanted: str) -> str | None:
+        token = self._peek()
+        if token not in wanted:
+            return None
+        self._place += 1
+        return token
+
+
+def _refuse() -> Fraction:
+    raise ValueError("nested too deeply")
+
+
+def _bounded(number: Fraction) -> Fraction:
+    if max(number.numerator.bit_length(), number.denominator.bit_length()) > 4 * _DIGITS_MAX:
+        raise ValueError("too large to be of use")
+    return number
