@@ -21,7 +21,7 @@ import orjson
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from service import ingest
+from service import gradable, ingest
 from service.errors import Conflict, NoSpace, Problem
 from service.formats import detect
 from service.formats.columns import Columns
@@ -63,6 +63,8 @@ class Order:
     idempotency_key: str | None = None
     origin: dict[str, Any] = field(default_factory=dict)
     """Further columns of the batch: the uploaded file it is made of, when it expires, when a prompt has enough."""
+    refuse_ungradable: bool = False
+    """Whether a reference that its verifier cannot grade is a mistake; else the batch tells how many there are."""
 
     def digest(self, body: "Spooled") -> str:
         """Return the hash that tells a repeated submission from another one under the same key."""
@@ -154,7 +156,7 @@ def accept(
     if not mine:
         return batch, False
     try:
-        _store(database, settings, batch.id, holder, body, form)
+        _store(database, settings, batch.id, holder, body, form, refuse_ungradable=order.refuse_ungradable)
         with database.write() as session:
             batches.keep_hold(session, batch.id, holder, for_s=HOLD_S)
             opened = batches.get(session, batch.id)
@@ -226,7 +228,14 @@ class _Repeated(Exception):
 
 
 def _store(
-    database: Database, settings: Settings, batch_id: str, holder: str, body: Spooled, form: ingest.Form
+    database: Database,
+    settings: Settings,
+    batch_id: str,
+    holder: str,
+    body: Spooled,
+    form: ingest.Form,
+    *,
+    refuse_ungradable: bool,
 ) -> None:
     """Store the rows of a body beyond those that are there. Raises a Problem that names the bad ones, and HoldLost."""
     with database.read() as session:
@@ -238,12 +247,18 @@ def _store(
     empty = after == 0
     for chunk in _chunks(rows):
         empty = False
+        unfit = list(gradable.ungradable(chunk))
+        if refuse_ungradable:
+            for each in unfit:
+                found.add(each["line"], [gradable.fault(each)])
         try:
             if found:  # nothing will stay: the rest is only looked through for its mistakes
                 raise _Repeated
             with database.write() as session:
                 if not batches.keep_chunk(session, batch_id, holder, chunk, for_s=HOLD_S):
                     raise _Repeated
+                if unfit:
+                    batches.note_ungradable(session, batch_id, unfit, shown_max=gradable.SHOWN_MAX)
         except _Repeated:
             with database.write() as session:
                 batches.keep_hold(session, batch_id, holder, for_s=HOLD_S)

@@ -28,7 +28,10 @@ _NUMBER = r"""
     )
 """
 _START = re.compile(_NUMBER, re.VERBOSE)
-_PLAIN = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?")
+_PLAIN = re.compile(
+    r"\s*(?P<number>-?\d{1,20}(?:\.\d{1,20})?)(?:\s?(?P<unit>%|[A-Za-z]{1,20}(?:/[A-Za-z]{1,20})?))?\s*"
+)
+"""What most references are, read without the rest of this file."""
 _POWER = re.compile(r"([+-]?)\s*10\s*\^\s*\{?\s*([+-]?\d{1,2})\s*\}?")
 _BEFORE = re.compile(r"^\s*(?:(?:about|approximately|approx\.?|roughly|\\approx|\\sim|≈|~)\s*)?")
 _NAMED = re.compile(r"[A-Za-z][\w\\{}]{0,20}\s*(?:=|\\approx|≈)\s*(?=[^=]*$)")
@@ -44,6 +47,8 @@ _GOING_ON = {"in", "a", "as", "at", "is", "are", "of", "for", "so", "was", "left
 _AND = re.compile(r"^\s*(?:,|and\b)?\s*")
 _JOINING = {"or", "and", "to", "plus", "minus", "times", "mod", "over"}
 """After these comes another number: no unit, and no single quantity."""
+_SPECIAL = {*_SCALES, *_JOINING, "percent", "per"}
+_DECIMALS = re.compile(r"\d+")
 _WORD = re.compile(r"\s*([A-Za-z]+)")
 _FIRST = re.compile(r"(?<![\w.^/{,])(?:[€£¥₹]\s*)?[+-]?(?:\d|\.\d|\\frac)")
 
@@ -72,9 +77,10 @@ def quantity(text: str) -> Quantity | None:
     """Read text that is one quantity and nothing else, but for "x =" or "about" before it; None for all other text."""
     if len(text) > TEXT_CHARS_MAX:
         return None
-    if _PLAIN.fullmatch(text):
-        value = Fraction(text)
-        return Quantity(((value, ""),), _slack(text, value))
+    plain = _PLAIN.fullmatch(text)
+    if plain and (plain["unit"] or "").casefold() not in _SPECIAL:
+        value = Fraction(plain["number"])
+        return Quantity(((value, plain["unit"] or ""),), _slack(plain["number"], value))
     left = _BEFORE.sub("", _NAMED.sub("", _readable(text), count=1), count=1)
     left = _IN_BRACKETS.sub(r"\1", left, count=1)
     parts: list[tuple[Fraction, str]] = []
@@ -167,12 +173,10 @@ def unit_of(text: str) -> str | None:
 
 
 def _slack(written: str, value: Fraction) -> Fraction:
-    mantissa = re.match(r"[+-]?[\d, ]*\.(\d+)", written)
-    if mantissa is None:
+    whole, _, rest = written.partition(".")
+    decimals = _DECIMALS.match(rest)
+    if decimals is None or len((whole + decimals[0]).lstrip("+-0, ").replace(",", "").replace(" ", "")) < 3:
         return Fraction(0)
-    digits = re.sub(r"\D", "", mantissa[0]).lstrip("0")
-    if len(digits) < 3:
-        return Fraction(0)
-    plain = rational(mantissa[0])
-    scale = abs(value / Fraction(plain.value)) if plain and plain.value else Fraction(1)
-    return Fraction(1, 2 * 10 ** len(mantissa[1])) * scale
+    mantissa = Fraction(f"{whole.replace(',', '').replace(' ', '')}.{decimals[0]}")
+    half = Fraction(1, 2 * 10 ** len(decimals[0]))
+    return half * abs(value / mantissa) if mantissa and value != mantissa else half

@@ -6,7 +6,7 @@ out for that, look-around and back-references, makes a reference ungradable.
 """
 
 import warnings
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from filters.verdict import KEEP, Verdict, abstain, reject
@@ -58,6 +58,15 @@ def _compiled(pattern: str) -> Any:
     """Return the compiled pattern; None for one that is too long, too large or not RE2's."""
     if len(pattern) > PATTERN_CHARS_MAX:
         return None
+    re2, options = _engine()
+    try:
+        return re2.compile(pattern, options)
+    except (re2.error, UnicodeEncodeError):
+        return None
+
+
+@cache
+def _engine() -> tuple[Any, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import re2
@@ -65,7 +74,4 @@ def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.max_mem = MEMORY_BYTES_MAX
     options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except (re2.error, UnicodeEncodeError):
-        return None
+    return re2, options

@@ -57,7 +57,8 @@ async def submit(
     sampling = query.model_dump(include=set(Sampling.model_fields), exclude_none=True)
     meta = {"set": query.set} if query.set else {}
     goal = {"accept_k": query.accept_k, "token_budget": query.token_budget} if query.accept_k else {}
-    order = Order(list(dict.fromkeys(query.teacher)), query.tries, sampling, meta, idempotency_key, goal)
+    teachers, refuse = list(dict.fromkeys(query.teacher)), query.refuses_ungradable
+    order = Order(teachers, query.tries, sampling, meta, idempotency_key, goal, refuse_ungradable=refuse)
     columns = parse(query.map, FIELDS, NEEDED) if query.map else None
     with spool_file(settings) as path:
         said, sha256 = await spool_body(request, path)

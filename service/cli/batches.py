@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.looks import ENDED_BADLY, follow_batch, view_batch
+from service.cli.looks import ENDED_BADLY, follow_batch, ungradable_lines, view_batch
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 
 if TYPE_CHECKING:
@@ -41,6 +41,13 @@ def submit(
     seed: Annotated[int | None, typer.Option(help="For answers that can be had again.")] = None,
     top_logprobs: Annotated[
         int | None, typer.Option(help="Soft labels: the likeliest tokens kept for each token of an answer.")
+    ] = None,
+    ungradable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="refuse|report",
+            help="What becomes of references that their verifier cannot grade; report, but refuse with --accept-k.",
+        ),
     ] = None,
     set_name: Annotated[
         str | None, typer.Option("--set", help="What reports call it when it measures a student.")
@@ -74,6 +81,8 @@ def submit(
     terminal = begin(ctx, json)
     if format not in (None, "jsonl", "csv", "parquet"):
         raise Refused(f"--format: expected jsonl, csv or parquet, found '{format}'")
+    if ungradable not in (None, "refuse", "report"):
+        raise Refused(f"--ungradable: expected refuse or report, found '{ungradable}'")
     sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "seed": seed}
     if top_logprobs is not None:
         from service.cli.soft_labels import tell_size
@@ -82,7 +91,7 @@ def submit(
         tries = (max_tries or 4 * accept) if accept else n
         tell_size(terminal, file, asked=tries * len(set(teacher)), k=top_logprobs, max_tokens=max_tokens)
     options: dict[str, Any] = {"n": n, "sampling": sampling, "set_name": set_name, "columns": columns or ()}
-    options |= {"format": format, "idempotency_key": key}
+    options |= {"format": format, "idempotency_key": key, "ungradable": ungradable}
     options |= {"accept_k": accept, "max_tries": max_tries, "token_budget": token_budget}
     if str(file) == "-":
         batch = terminal.client.submit(sys.stdin.buffer, teacher, **options)
@@ -122,6 +131,7 @@ def ended(terminal: Terminal, batch: "BatchOut", follow: bool) -> None:
     if follow:
         if not terminal.json:
             terminal.note(f"{batch.id}: {batch.prompts:,} prompts, {batch.counts.total:,} answers to come")
+            terminal.note(*ungradable_lines(batch))
         batch = follow_batch(terminal, batch.id)
     terminal.show(batch, view_batch(batch))
     if not follow and not terminal.json:

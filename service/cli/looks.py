@@ -15,6 +15,7 @@ ENDED_WELL = {"completed", "sealed", "succeeded"}
 ENDED_BADLY = {"failed", "expired", "cancelled"}
 ENDED = ENDED_WELL | ENDED_BADLY
 
+UNGRADABLE_SHOWN_MAX = 5
 BATCH_COLUMNS = ("batch", "state", "~teachers", "#done", "#failed", "#age")
 VERSION_COLUMNS = ("dataset", "state", "#kept", "#of", "use", "licence", "#age")
 RUN_COLUMNS = ("run", "state", "method", "dataset", "~student", "#age")
@@ -191,6 +192,7 @@ def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
             if use.gpu_hours is not None:
                 cost = f", {use.cost:,.2f} or {use.cost_per_million_tokens:,.2f} a million tokens" if use.cost else ""
                 terminal.say(f"  {name}: {use.gpu_hours:,.3f} GPU-hours{cost}")
+        terminal.say(*(f"  {line}" for line in ungradable_lines(batch)), style="yellow")
         if batch.reasoning_lost:
             terminal.say(
                 f"  {batch.reasoning_lost:,} answers lost their reasoning: the teacher counted reasoning tokens and "
@@ -207,6 +209,23 @@ def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
         _why(terminal, batch.reason, batch.detail)
 
     return view
+
+
+def ungradable_lines(batch: "BatchOut") -> list[str]:
+    """Return how many references cannot be graded, and the first of them."""
+    if not batch.ungradable:
+        return []
+    shown = batch.ungradable_first[:UNGRADABLE_SHOWN_MAX]
+    more = batch.ungradable - len(shown)
+    return [
+        f"{batch.ungradable:,} of {batch.prompts:,} references cannot be graded; their answers would be neither right "
+        "nor wrong (--ungradable refuse asks nothing of such a file)",
+        *(
+            f"  line {each.line} ({clean(each.id)}): {each.verifier} cannot grade '{clean(each.reference)}'"
+            for each in shown
+        ),
+        *([f"  … and {more:,} more"] if more else []),
+    ]
 
 
 def view_version(version: "VersionOut") -> Callable[[Terminal], None]:

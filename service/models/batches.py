@@ -42,6 +42,10 @@ class Batch(SQLModel, table=True):
     """Passed to the teacher as given: `temperature`, `max_tokens`, `top_p`, `seed`, …"""
     meta: dict[str, Any] = json_field(dict)
     prompts: int = 0
+    ungradable: int = 0
+    """Prompts whose reference their verifier cannot grade."""
+    ungradable_first: list[dict[str, Any]] = json_field(list)
+    """The first of them: `line`, `id`, `verifier`, `reference`."""
     idempotency_key: str | None = Field(default=None, unique=True)
     body_sha256: str | None = None
     """Of the submitted body and parameters: the same key with another body is a mistake, not a repetition."""

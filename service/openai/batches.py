@@ -66,7 +66,8 @@ def create(
         "expires_at": time.time() + window_s,
         "continues": earlier.id if earlier else None,
     }
-    order = Order(file.teachers, 1, {}, body.metadata or {}, idempotency_key, origin)
+    refuse = body.retort.ungradable == "refuse"
+    order = Order(file.teachers, 1, {}, body.metadata or {}, idempotency_key, origin, refuse_ungradable=refuse)
     spooled = Spooled(uploads.path_of(settings, file.id), file.sha256)
     try:
         batch, _ = accept(database, settings, order, spooled, form(file.teachers))
@@ -139,10 +140,18 @@ def _object(session: Any, batch: Batch) -> BatchObject:
         "error_file_id": errors if opened and (failed or found["cancelled"]) else None,
         "request_counts": RequestCounts(total=batch.prompts, completed=completed, failed=failed),
         "usage": _usage(found),
-        "retort": {"continues": batch.continues} if batch.continues else None,
+        "retort": _retort(batch),
         "metadata": batch.meta or None,
     }
     return BatchObject.model_validate(values | _times(batch))
+
+
+def _retort(batch: Batch) -> dict[str, Any] | None:
+    """Return what OpenAI has no field for; None where there is nothing to say."""
+    found: dict[str, Any] = {"continues": batch.continues} if batch.continues else {}
+    if batch.ungradable:
+        found |= {"ungradable": batch.ungradable, "ungradable_first": batch.ungradable_first}
+    return found or None
 
 
 def _usage(found: dict[str, int]) -> Usage | None:

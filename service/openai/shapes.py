@@ -70,6 +70,8 @@ class BatchIn(Asked):
 class BatchWishes(Asked):
     resume: bool = True
     """Take over the answers of the last batch of the same file content, if it was cancelled or expired."""
+    ungradable: Literal["refuse", "report"] = "report"
+    """Whether references that their verifier cannot grade are refused, or counted in the batch's `retort`."""
 
 
 class RequestCounts(BaseModel):
@@ -130,7 +132,8 @@ class BatchObject(Identified):
     usage: Usage | None
     metadata: dict[str, Any] | None
     retort: dict[str, Any] | None
-    """`continues`: the batch whose answers this one took over."""
+    """`continues`: the batch whose answers this one took over. `ungradable`, `ungradable_first`: how many prompts have
+    a reference that their verifier cannot grade, and the first of them."""
 
 
 class ModelObject(BaseModel):

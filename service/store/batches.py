@@ -91,6 +91,14 @@ def keep_chunk(session: Session, batch_id: str, holder: str, rows: Sequence[dict
     return True
 
 
+def note_ungradable(session: Session, batch_id: str, unfit: Sequence[dict[str, Any]], *, shown_max: int) -> None:
+    """Count prompts whose reference cannot be graded, and remember the first; in the transaction that stores them."""
+    batch = get(session, batch_id)
+    shown = [*batch.ungradable_first, *unfit][:shown_max]
+    values = {"ungradable": col(Batch.ungradable) + len(unfit), "ungradable_first": shown}
+    session.connection().execute(update(Batch).where(col(Batch.id) == batch_id).values(values))
+
+
 def last_line(session: Session, batch_id: str) -> int:
     """Return the line of the last prompt that was stored, 0 for none; they are stored in order."""
     query = select(Prompt.line).where(Prompt.batch_id == batch_id).order_by(col(Prompt.id).desc()).limit(1)

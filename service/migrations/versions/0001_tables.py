@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("sampling", sa.JSON(), nullable=False),
         sa.Column("meta", sa.JSON(), nullable=False),
         sa.Column("prompts", sa.Integer(), nullable=False),
+        sa.Column("ungradable", sa.Integer(), nullable=False),
+        sa.Column("ungradable_first", sa.JSON(), nullable=False),
         sa.Column("idempotency_key", sa.String(), nullable=True),
         sa.Column("body_sha256", sa.String(), nullable=True),
         sa.Column("input_file_id", sa.String(), nullable=True),

@@ -58,3 +58,13 @@ def test_a_bad_row_of_a_table_is_told_with_its_line_and_column(call: Call, table
     assert refused.exit_code == 2
     assert "line 4: give either 'prompt' (text) or 'messages'" in refused.stderr
     assert "line 5: expected 3 cells, as in the header, found 2" in refused.stderr
+
+
+def test_references_that_cannot_be_graded_are_told_or_refused_before_anything_is_asked(call: Call, table: Path) -> None:
+    table.write_text("prompt,reference,verifier\n1 + 1?,two,number\n2 + 2?,4,number\n")
+    refused = call("submit", str(table), "--teacher", "tiny", "--ungradable", "refuse")
+    assert refused.exit_code == 2
+    assert "line 2, field 'reference': the verifier 'number' cannot grade the reference 'two'" in refused.stderr
+    told = call("submit", str(table), "--teacher", "tiny")
+    assert "1 of 2 references cannot be graded" in told.stdout
+    assert "line 2 (2): number cannot grade 'two'" in told.stdout

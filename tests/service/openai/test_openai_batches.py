@@ -314,3 +314,18 @@ def test_the_completion_of_a_line_is_found_under_its_id_with_its_metadata(sdk, f
     for gone in (kept.id, "chatcmpl-999999999999999999", "chatcmpl-9999999999999999999999", "chatcmpl-"):
         with pytest.raises(NotFoundError):
             sdk.chat.completions.retrieve(gone)
+
+
+def test_references_that_cannot_be_graded_are_counted_or_refused(sdk, teacher):
+    lines = [
+        line("a", retort={"reference": "4", "verifier": "number"}),
+        line("b", body={"metadata": {"reference": "?!"}}),
+    ]
+    lines.append(line("c", retort={"reference": "four", "verifier": "number"}))
+    file = upload(sdk, *lines)
+    options = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "input_file_id": file.id}
+    with pytest.raises(BadRequestError, match="line 3, field 'reference': the verifier 'number' cannot grade"):
+        sdk.batches.create(**options, extra_body={"retort": {"ungradable": "refuse"}})
+    told = sdk.batches.create(**options).retort
+    assert told["ungradable"] == 1
+    assert told["ungradable_first"] == [{"line": 3, "id": "c", "verifier": "number", "reference": "four"}]
