@@ -1,7 +1,11 @@
-"""Is the response the reference, word for word? Case, spacing and a closing full stop do not count."""
+"""Is the response the reference, word for word? Case, spacing, bold and a closing full stop do not count."""
+
+import re
 
 from filters.verdict import Verdict, abstain
 from filters.verifiers.answer import boxed, compared, marked, no_answer
+
+_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm)\s*\{([^{}]*)\}")
 
 
 def gradable(reference: str) -> bool:
@@ -30,5 +34,8 @@ quick = verify
 
 
 def plain(text: str) -> str:
-    """Return the text as it is compared: case, spacing and a closing full stop gone."""
-    return " ".join(text.casefold().split()).removesuffix(".").strip()
+    """Return the text as it is compared: case, spacing, bold and a closing full stop gone."""
+    wrapped = _TEXT.fullmatch(text.strip())
+    text = wrapped[1] if wrapped else text
+    words = " ".join(text.casefold().split()).removesuffix(".").strip()
+    return words[2:-2].strip() if words.startswith("**") and words.endswith("**") and len(words) > 4 else words

@@ -3,7 +3,8 @@
 A reference is `42`, `9.81 m/s^2 ± 1%`, `3.5 km`, `6.02e23 ± 0.01e23`, `1/3`. Compatible units are converted, exactly:
 3500 m is 3.5 km. A response that leaves the unit out is read in the reference's; one that adds a unit where the
 reference has none is read without. Without a tolerance whole numbers and fractions must be met exactly, and a decimal
-of three digits or more stands for what rounds to it: 3.14159 is right where 3.14 is asked, 3.1 is not.
+of three digits or more stands for what rounds to it: 3.14159 is right where 3.14 is asked, 3.1 is not. A response with
+six or more digits may itself be rounded: 0.333333 is a third.
 """
 
 import re
@@ -21,6 +22,8 @@ REFERENCE_CHARS_MAX = 200
 _PLUS_MINUS = re.compile(r"±|\\pm|\+\s*/?\s*-(?=\s*[\d.])")
 _NOISE = Fraction(1, 10**9)
 """Share of the value: what floating point and conversions by way of pi leave."""
+_ROUNDED_MAX = Fraction(2, 10**6)
+"""Share of its value within which a response may be rounded."""
 _TAIL_CHARS = 2000
 
 
@@ -50,7 +53,7 @@ def quick(response: str, reference: str) -> Verdict | str:
     numbers = _without_conversion(given, wanted.quantity)
     if numbers is None:
         return rf"\boxed{{{said}}}"
-    return compared(any(_within(number, wanted) for number in numbers), said, reference)
+    return compared(any(_within(number, given, wanted) for number in numbers), said, reference)
 
 
 def verify(response: str, reference: str) -> Verdict:
@@ -68,7 +71,7 @@ def verify(response: str, reference: str) -> Verdict:
         return reject("wrong_unit", str(error)[:200], extracted=said, expected=reference[:200])
     except units.Unknown as error:
         return abstain("unknown_unit", str(error)[:200], extracted=said, expected=reference[:200])
-    return compared(_within(value, wanted), said, reference)
+    return compared(_within(value, given, wanted), said, reference)
 
 
 @lru_cache(maxsize=1024)
@@ -143,8 +146,10 @@ def _alike(unit: str) -> str:
     return unit.casefold().removesuffix("s") if len(unit) > 3 else unit
 
 
-def _within(value: Fraction, wanted: _Wanted) -> bool:
-    return abs(value - wanted.quantity.value) <= wanted.tolerance
+def _within(value: Fraction, given: Quantity, wanted: _Wanted) -> bool:
+    rounded = given.slack / abs(given.value) if given.value else Fraction(0)
+    slack = abs(value) * rounded if rounded <= _ROUNDED_MAX else Fraction(0)
+    return abs(value - wanted.quantity.value) <= max(wanted.tolerance, slack)
 
 
 def _said(response: str) -> str:

@@ -45,9 +45,13 @@ _UNIT_PIECE = re.compile(r"[A-Za-zµΩ_]+(?:\^-?\d{1,2})?|[*/()]|\s+|\)\^-?\d")
 _GOING_ON = {"in", "a", "as", "at", "is", "are", "of", "for", "so", "was", "left", "each", "total", "altogether"}
 """After a number within a sentence these are English, not inches, years or attoseconds."""
 _AND = re.compile(r"^\s*(?:,|and\b)?\s*")
-_JOINING = {"or", "and", "to", "plus", "minus", "times", "mod", "over"}
-"""After these comes another number: no unit, and no single quantity."""
+_JOINING = {"or", "and", "to", "plus", "minus", "times", "mod", "over", "i", "x", "y", "z"}
+"""After these comes another number, or they make it one: no unit, and no single quantity."""
 _SPECIAL = {*_SCALES, *_JOINING, "percent", "per"}
+_NOT_SAID = re.compile(
+    r"(?:\bnot|n[\u2019']t|\d\s*(?:to|or|-|\u2013|and))(?:\s+(?:be|exactly|equal|to))?$", re.IGNORECASE
+)
+"""Before a number: it is denied, or only the end of a range."""
 _DECIMALS = re.compile(r"\d+")
 _WORD = re.compile(r"\s*([A-Za-z]+)")
 _FIRST = re.compile(r"(?<![\w.^/{,])(?:[€£¥₹]\s*)?[+-]?(?:\d|\.\d|\\frac)")
@@ -110,14 +114,20 @@ def last_quantity(text: str) -> Quantity | None:
         if found.start() < end:
             continue
         rest = line[found.start() :]
-        if (whole := quantity(rest)) is not None and (len(whole.parts) > 1 or " " not in whole.unit):
+        if (
+            (whole := quantity(rest)) is not None
+            and not _NOT_SAID.search(line[: found.start()].rstrip())
+            and (len(whole.parts) > 1 or " " not in whole.unit)
+        ):
             return whole
         if (read := _leading(rest)) is not None:
             last, end = read, len(line) - len(read[2])
     if last is None:
         return None
     value, written, rest = last
-    token = re.match(r"\s*([^\s,;:!?]+)", rest)
+    if _NOT_SAID.search(line[: end - len(written)].rstrip()):
+        return None
+    token = re.match(r"\s*((?:degrees?\s+(?=[A-Z]))?[^\s,;:!?]+)", rest)
     unit = unit_of(token[1].rstrip(".)*")) if token and token[1].casefold() not in _GOING_ON else ""
     return Quantity(((value, unit or ""),), _slack(written, value))
 
@@ -162,6 +172,9 @@ def unit_of(text: str) -> str | None:
     text = text.replace(r"\mu ", "µ").replace(r"\mu", "µ").replace("μ", "µ").replace(r"\Omega", "Ω").replace("Ω", "Ω")
     text = re.sub(r"\\?\^\s*\\circ\s*|\\degree\s*|°\s*", "deg", _WRAPPED.sub("", text))
     text = re.sub(r"\bdeg(?![A-Za-z])", "degree", text)
+    text = re.sub(
+        r"(?i)\bdegrees?\s+([CFK])(?:elsius|ahrenheit|elvin)?\b", lambda found: f"deg{found[1].upper()}", text
+    )
     text = re.sub(r"\\cdot|\\times|·|⋅|(?<=[A-Za-z])\.(?=[A-Za-z])", "*", text)
     text = _RAISED.sub(lambda found: "^" + found[1].translate(_SUPERSCRIPTS), text.replace("**", "^"))
     text = re.sub(r"\s*([*/^()])\s*", r"\1", " ".join(text.split())).strip("~ ")

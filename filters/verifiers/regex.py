@@ -1,8 +1,8 @@
 r"""Does the reference, a regular expression, match the response?
 
-It is searched for in the last `\boxed{}`, else in the whole response; `^…$` asks for all of it. The engine is RE2: its
-time grows with the text times the size of the pattern and no faster, so that no pattern stalls anybody. What it leaves
-out for that, look-around and back-references, makes a reference ungradable.
+It is searched for in the last `\boxed{}`, else in the whole response, without white space around it; `^…$` asks for all
+of it. The engine is RE2: its time grows with the text times the size of the pattern and no faster, so that no pattern
+stalls anybody. What it leaves out for that, look-around and back-references, makes a reference ungradable.
 """
 
 import warnings
@@ -40,15 +40,15 @@ def verify(response: str, reference: str) -> Verdict:
         return abstain("reference_not_gradable", "RE2 takes no such pattern", expected=reference[:EVIDENCE_CHARS_MAX])
     held = boxed(response)
     # Lone surrogates, which some servers send, have no UTF-8 form.
-    text = (response if held is None else held).encode(errors="replace").decode()
-    if not text.strip():
+    text = (response if held is None else held).encode(errors="replace").decode().strip()
+    if not text:
         return no_answer("the response is empty" if held is None else "the last box is empty", reference)
     if pattern.search(text):
         return KEEP
     return reject(
         "no_match",
         "the pattern is not found",
-        extracted=text.strip()[-EVIDENCE_CHARS_MAX:],
+        extracted=text[-EVIDENCE_CHARS_MAX:],
         expected=reference[:EVIDENCE_CHARS_MAX],
     )
 

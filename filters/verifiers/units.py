@@ -8,6 +8,18 @@ _ALSO = {"AU": "au", "cal": "calorie", "cals": "calorie", "cents": "cent", "lt":
 """Spellings that pint lacks or reads as another unit."""
 
 
+_CURRENCIES = {
+    "usd": "usd",
+    "dollar": "usd",
+    "dollars": "usd",
+    "eur": "eur",
+    "euro": "eur",
+    "euros": "eur",
+    "gbp": "gbp",
+}
+"""Names of one currency; nothing converts one into another."""
+
+
 class Incompatible(ValueError):
     """No conversion leads from one unit to the other: metres to kilograms."""
 
@@ -20,6 +32,8 @@ def convert(parts: tuple[tuple[Fraction, str], ...], unit: str) -> Fraction:
     """Return the sum of values with their units in another unit. Raises Incompatible and Unknown."""
     import pint
 
+    if _CURRENCIES.get(unit.casefold(), "?") == _CURRENCIES.get(parts[0][1].casefold()) and len(parts) == 1:
+        return parts[0][0]
     wanted = _unit(unit)
     try:
         return sum((_converted(value, _unit(given), wanted) for value, given in parts), Fraction(0))
