@@ -4,7 +4,7 @@
     python -m bench.curation --traces 10000      # about one
 
 Traces lie in SQLite: four answers to each prompt, a few sentences of reasoning, answers in many spellings, one in six
-wrong, one in ten nearly the same as another. Verification is set beside math-verify in a plain loop on the same answers.
+wrong, one in ten nearly the same as another. Verification is set beside math-verify in a plain loop.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def recipes(database: Database, settings: Settings, batch_id: str) -> None:
 def verifications() -> None:
     """Show verified answers a second, with the hard kill on, beside math-verify in a loop."""
     chosen = random.Random(3)
-    mixed = [(_response(chosen, number), str(number)) for number in (_number(chosen) for _ in range(4_000))]
+    mixed = [_answer(chosen) for _ in range(4_000)]
     same = [item for _ in range(500) for item in _sixteen(chosen)]
     for what, items in (("mixed answers", mixed), ("16 whole numbers a prompt", same)):
         alone = _rate(_serial, items[:SERIAL])
@@ -94,8 +94,14 @@ def fill(database: Database, count: int) -> str:
     values = {"name": "made", "base_url": "http://127.0.0.1:9/v1", "model": "made", "license": "apache-2.0"}
     numbers = [_number(chosen) for _ in range(count // ANSWERS)]
     prompts = [
-        {"messages": [{"role": "user", "content": f"{_text(chosen, 30)}?"}], "reference": str(number), "license": "own"}
-        for number in numbers
+        {
+            "key": str(line),
+            "line": line,
+            "messages": [{"role": "user", "content": f"{_text(chosen, 30)}?"}],
+            "reference": str(number),
+            "license": "own",
+        }
+        for line, number in enumerate(numbers)
     ]
     with database.write() as session:
         teachers.register(session, values)
@@ -143,13 +149,29 @@ def _number(chosen: random.Random) -> Fraction:
     return Fraction(chosen.randint(-500, 5_000), chosen.choice([1, 1, 1, 1, 2, 3, 4, 8]))
 
 
+def _answer(chosen: random.Random) -> tuple[str, str]:
+    """Return a response and its reference: numbers, pairs, sets, intervals; one in five takes algebra to compare."""
+    kind = chosen.random()
+    if kind < 0.6:
+        number = _number(chosen)
+        return _response(chosen, number), str(number)
+    wrong = chosen.random() < 1 / 6
+    low, high = chosen.randint(-50, 50), chosen.randint(51, 500)
+    if kind < 0.8:
+        opened, closed = chosen.choice([("(", ")"), (r"\{", r"\}"), ("[", ")"), ("(", "]")])
+        return rf"So it is $\boxed{{{opened}{low},\ {high + wrong}{closed}}}$.", f"{opened}{low}, {high}{closed}"
+    said = rf"{high}x + \sqrt{{{4 * high}}}" if chosen.random() < 0.5 else rf"x^{{2}} - {low + 60} y"
+    expected = rf"2\sqrt{{{high + wrong}}} + {high} x" if "sqrt" in said else rf"x \cdot x - {low + 60 + wrong}y"
+    return rf"Hence $\boxed{{{said}}}$.", expected
+
+
 def _response(chosen: random.Random, number: Fraction) -> str:
     """Write a number in one of the ways that models do, one in six a wrong one."""
     if chosen.random() < 1 / 6:
         number += 1
     top, bottom = number.numerator, number.denominator
-    ways = [str(number), rf"\frac{{{top}}}{{{bottom}}}", rf"{top}/{bottom}", rf"x = {number}", rf"\text{{{number}}}"]
-    ways += [rf"{top - bottom}/{bottom} + 1", rf"\sqrt{{{top * top}}}/{bottom}" if top > 0 else str(number)]
+    ways = [str(number), rf"\frac{{{top}}}{{{bottom}}}", rf"\dfrac{{{top}}}{{{bottom}}}", rf"x = {number}"]
+    ways += [rf"{float(number)}"] if bottom != 3 else [rf"{top}\, / \,{bottom}"]
     return rf"So the answer is \boxed{{{chosen.choice(ways)}}}."
 
 

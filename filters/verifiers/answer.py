@@ -26,7 +26,8 @@ def boxed(text: str) -> str | None:
     parts: list[str] = []
     end_of_next = len(text)
     start_of_next = None
-    while (start := max(text.rfind("\\boxed", 0, end_of_next), text.rfind("\\fbox", 0, end_of_next))) >= 0:
+    spellings = [spelling for spelling in ("\\boxed", "\\fbox") if spelling in text]
+    while (start := max([text.rfind(spelling, 0, end_of_next) for spelling in spellings], default=-1)) >= 0:
         opened = _BOX.match(text, start)
         if opened is None:
             break
@@ -43,8 +44,12 @@ def boxed(text: str) -> str | None:
 
 
 def _closing_brace(text: str, start: int, end: int | None) -> int | None:
+    end = len(text) if end is None else end
+    first = text.find("}", start, end)
+    if first < 0 or (text.find("{", start, first) < 0 and text.find("\\", start, first) < 0):
+        return first if first >= 0 else None  # nothing nested, as nearly always
     depth = 1
-    for found in _BRACE.finditer(text, start, len(text) if end is None else end):
+    for found in _BRACE.finditer(text, start, end):
         depth += {"{": 1, "}": -1}.get(found.group(), 0)
         if depth == 0:
             return found.start()

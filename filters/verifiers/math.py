@@ -25,14 +25,13 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 
 def gradable(reference: str) -> bool:
     """Tell whether the reference looks like an answer: short, and symbols rather than prose. Never runs sympy."""
-    expected = _expected(reference)
-    return 0 < len(expected) <= REFERENCE_CHARS_MAX and len(_WORD.findall(expected)) <= _PROSE_WORDS_MAX
+    return _expected(reference)[1]
 
 
 def quick(response: str, reference: str) -> Verdict | str:
     """Decide what exact arithmetic can, in microseconds and safely; else return the part of the response to look at."""
-    expected = _expected(reference)
-    if not gradable(reference):
+    expected, usable = _expected(reference)
+    if not usable:
         return abstain("reference_not_gradable", "the reference is empty, too long or prose", expected=expected[:200])
     held = boxed(response)
     if held is None:
@@ -41,7 +40,7 @@ def quick(response: str, reference: str) -> Verdict | str:
         return no_answer("the last box is empty or does not close", expected)
     if len(held) > ANSWER_CHARS_MAX:
         return abstain("answer_too_long", f"the box holds {len(held)} characters")
-    equal = certain.equal(held, expected)
+    equal = _equal(held, expected)
     return rf"\boxed{{{held}}}" if equal is None else compared(equal, held, expected)
 
 
@@ -50,7 +49,7 @@ def _quick_without_box(response: str, expected: str) -> Verdict | str:
     if not tail:
         return no_answer("the response is empty", expected)
     for candidate in (tail if len(tail) <= certain.CHARS_MAX else None, marked(tail)):
-        equal = certain.equal(candidate, expected) if candidate else None
+        equal = _equal(candidate, expected) if candidate else None
         if candidate and equal is not None:
             return compared(equal, candidate, expected)
     return tail
@@ -61,7 +60,7 @@ def verify(response: str, reference: str) -> Verdict:
     part = quick(response, reference)
     if isinstance(part, Verdict):
         return part
-    expected = _expected(reference)
+    expected, _ = _expected(reference)
     wanted = _parse_reference(expected)
     if all(isinstance(form, str) for form in wanted):
         return abstain("reference_not_gradable", "the reference cannot be read as mathematics", expected=expected[:200])
@@ -76,10 +75,22 @@ def verify(response: str, reference: str) -> Verdict:
     return compared(equal(list(wanted), given, timeout_seconds=0, raise_on_error=True), extracted, expected)
 
 
-def _expected(reference: str) -> str:
-    """Return the answer a reference gives: its last box, else what follows "####" (GSM8K), else all of it."""
+@lru_cache(maxsize=1024)
+def _expected(reference: str) -> tuple[str, bool]:
+    """Return the answer a reference gives (its last box, else what follows "####", else all of it); can it be used?"""
     held = boxed(reference)
-    return (reference.rpartition("####")[2] if held is None else held).strip()
+    expected = (reference.rpartition("####")[2] if held is None else held).strip()
+    usable = 0 < len(expected) <= REFERENCE_CHARS_MAX and len(_WORD.findall(expected)) <= _PROSE_WORDS_MAX
+    return expected, usable
+
+
+def _equal(held: str, expected: str) -> bool | None:
+    """Compare exactly; most of the n answers to one prompt are the same, so short ones are compared once."""
+    short = len(held) <= certain.CHARS_MAX and len(expected) <= certain.CHARS_MAX
+    return _remembered(held, expected) if short else certain.equal(held, expected)
+
+
+_remembered = lru_cache(maxsize=4096)(certain.equal)
 
 
 @lru_cache(maxsize=256)

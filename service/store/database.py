@@ -101,8 +101,8 @@ def insert_new(session: Session, table: Any, rows: Sequence[dict[str, Any]]) -> 
     """
     if not rows:
         return 0
-    sql, converters = _insert_sql(table.__table__, session.get_bind().dialect, tuple(rows[0]))
-    converted = [row | {name: convert(row[name]) for name, convert in converters} for row in rows]
+    sql, defaults, converters = _insert_sql(table.__table__, session.get_bind().dialect, tuple(rows[0]))
+    converted = [defaults | row | {name: convert(row[name]) for name, convert in converters} for row in rows]
     # Without the option, psycopg's count over many rows is thrown away.
     options = {"preserve_rowcount": True}
     return int(session.connection().exec_driver_sql(sql, converted, execution_options=options).rowcount)
@@ -111,16 +111,17 @@ def insert_new(session: Session, table: Any, rows: Sequence[dict[str, Any]]) -> 
 @lru_cache
 def _insert_sql(
     table: Table, dialect: Dialect, names: Sequence[str]
-) -> tuple[str, Sequence[tuple[str, Callable[[Any], Any]]]]:
-    """Return the statement that inserts these columns, and what makes values of some of them fit for the driver.
+) -> tuple[str, dict[str, Any], Sequence[tuple[str, Callable[[Any], Any]]]]:
+    """Return the statement that inserts these columns, defaults of others, and what makes values fit for the driver.
 
     Given to SQLAlchemy as a statement it would be put together anew for each row, at half the price of the insert.
     """
     insert = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
     compiled = insert.on_conflict_do_nothing().compile(dialect=dialect, column_keys=list(names))
+    defaults = {column.key: column.default.arg for column in compiled.insert_prefetch if column.default}  # pyright: ignore[reportAttributeAccessIssue]
     types = ((name, table.c[name].type.dialect_impl(dialect)) for name in names)
     converters = ((name, type_.bind_processor(dialect)) for name, type_ in types)
-    return str(compiled), [(name, convert) for name, convert in converters if convert]
+    return str(compiled), defaults, [(name, convert) for name, convert in converters if convert]
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -92,7 +92,7 @@ def test_every_labelled_answer_is_judged_as_labelled(verdicts):
 
 @pytest.mark.filterwarnings("default")
 def test_the_library_alone_agrees_with_the_labels_but_for_its_known_misses(monkeypatch):
-    monkeypatch.setattr(certain, "equal", lambda *_: None)
+    monkeypatch.setattr(math, "_equal", lambda *_: None)
     judged = {(a, r): math.verify(rf"\boxed{{{a}}}", r).outcome == "keep" for a, r, _ in LABELLED}
     assert {(a, r) for a, r, equal in LABELLED if judged[a, r] != equal} == LIBRARY_MISSES
 
@@ -160,7 +160,7 @@ def test_a_reference_that_proves_unreadable_only_to_the_library_abstains_as_well
 
 
 @pytest.mark.parametrize("text", ["{" * 1_000_000, "}" * 1_000_000, r"\boxed{" * 150_000, r"\boxed{1}, " * 100_000])
-@pytest.mark.parametrize("verifier", sorted(VERIFIERS))
+@pytest.mark.parametrize("verifier", sorted(name for name, found in VERIFIERS.items() if hasattr(found, "quick")))
 def test_a_megabyte_of_braces_stalls_no_verifier_in_this_process(verifier, text):
     started = time.process_time()
     VERIFIERS[verifier].quick(text, "A")
