@@ -45,10 +45,10 @@ def kill_tree(pid: int) -> None:
 
 def descendants(pid: int) -> list[int]:
     """Return the children of a process and theirs. Linux only (`/proc`)."""
-    try:
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
+    children: list[int] = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):  # of every thread: each lists what it has started
+        with suppress(FileNotFoundError, ProcessLookupError):
+            children += map(int, listed.read_text().split())
     return [found for child in children for found in (child, *descendants(child))]
 
 

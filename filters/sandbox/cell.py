@@ -1,6 +1,7 @@
 """One process under bubblewrap: how it is started, and how it is ended together with all that it started."""
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ _DEVICES = ("null", "zero", "full", "random", "urandom")
 _LIBRARIES = ("bin", "sbin", "lib", "lib32", "lib64")
 _GRACE_S = 0.05
 """For a process that is ending by itself, so that its own exit code is known."""
+_PR_SET_CHILD_SUBREAPER = 36
 _END_S = 5.0
 """Killing takes milliseconds; a kernel that takes longer is in trouble that waiting does not mend."""
 
@@ -70,6 +72,7 @@ class Cell:
         uses: Iterable[str] = (),
         links: tuple[int, ...] = (),
     ):
+        _adopt_orphans()
         self._info, told = os.pipe()
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, told)
@@ -110,23 +113,27 @@ class Cell:
     def end(self) -> int:
         """Kill everything in the sandbox, wait until the kernel has let go of it, and return the exit code.
 
-        Killing the namespace's process 1 takes all others along, and only when they are gone does bwrap see it end.
+        Killing the namespace's process 1 takes all others along, and it is gone only after them.
         """
         for stream in (self.stdin, self.stdout, self.stderr):
             with contextlib.suppress(OSError):
                 stream.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_GRACE_S)
+        first = self._first()
+        if self.process.poll() is None and first is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_END_S)
         if self.process.poll() is None:
-            if (first := self._first()) is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(first, signal.SIGKILL)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(_END_S)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         os.close(self._info)
-        return self.process.wait()
+        code = self.process.wait()
+        if first is not None:
+            _reap(first)
+        return code
 
     def _first(self) -> int | None:
         """Return the process that is 1 inside, as it is numbered outside; None while there is none."""
@@ -135,6 +142,19 @@ class Cell:
             return json.loads(os.read(self._info, 4096))["child-pid"]
         except (OSError, ValueError, KeyError):
             return None
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of processes whose own parent ends, so that `_reap` can wait for them."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _reap(pid: int) -> None:
+    """End and bury process 1 of a namespace, where bwrap has not: it ends as soon as the program itself has."""
+    with contextlib.suppress(ChildProcessError):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _start(module: str) -> str:

@@ -5,6 +5,7 @@ kernel's less trodden paths. Written by hand because the libraries for it need l
 machine, and a missing one would mean no filter. `socketpair` stays allowed: asyncio needs it.
 """
 
+import functools
 import platform
 import struct
 
@@ -85,12 +86,13 @@ def supported() -> bool:
     return platform.machine() in _ARCHITECTURES
 
 
-def program() -> bytes:
-    """Return the filter for this machine, as `bwrap --seccomp` reads it: 8 bytes an instruction.
+@functools.cache
+def program(machine: str = platform.machine()) -> bytes:
+    """Return the filter as `bwrap --seccomp` reads it: 8 bytes an instruction.
 
     Raises KeyError for a machine that is neither x86_64 nor aarch64.
     """
-    column, architecture, clone = _ARCHITECTURES[platform.machine()]
+    column, architecture, clone = _ARCHITECTURES[machine]
     numbers = [row[column] for row in _DENIED.values()]
     lines = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),

@@ -16,7 +16,6 @@ import os
 import sys
 import traceback
 import types
-import unittest
 from typing import Any
 
 from filters.sandbox.inside.limits import restrict
@@ -72,7 +71,11 @@ def run(source: str, names: dict[str, Any], entry: str | None) -> None:
     module = types.ModuleType("solution")
     vars(module).update(names)
     sys.modules["solution"] = module
-    unittest.main = lambda *args, **named: None  # type: ignore[assignment] - we run the cases ourselves
+    wants_unittest = "unittest" in source  # slow to import
+    if wants_unittest:
+        import unittest
+
+        unittest.main = lambda *args, **named: None  # type: ignore[assignment] - we run the cases ourselves
     linecache.cache[_FILE] = (len(source), None, source.splitlines(keepends=True), _FILE)
     space: dict[str, Any] = {"__name__": "tests", **names}
     exec(compile(source, _FILE, "exec"), space)  # noqa: S102 - that is what the sandbox is for
@@ -82,14 +85,17 @@ def run(source: str, names: dict[str, Any], entry: str | None) -> None:
     for name, value in defined.items():
         if name.startswith("test") and isinstance(value, types.FunctionType):
             value()
-    cases = [v for v in defined.values() if isinstance(v, type) and issubclass(v, unittest.TestCase)]
-    _run_cases([case for case in cases if case.__module__ == "tests"])
+    if wants_unittest:
+        _run_cases([value for value in defined.values() if isinstance(value, type) and value.__module__ == "tests"])
 
 
 _NOTHING = object()
 
 
-def _run_cases(cases: list[type[unittest.TestCase]]) -> None:
+def _run_cases(classes: list[type]) -> None:
+    import unittest
+
+    cases = [each for each in classes if issubclass(each, unittest.TestCase)]
     if not cases:
         return
     suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(case) for case in cases)

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import sys
-import unittest
+from typing import Any
 
 from filters.sandbox.inside.limits import restrict
 from filters.sandbox.inside.program import load
@@ -25,11 +25,10 @@ def main() -> None:
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 1)
     sys.stdin, sys.stdout, sys.stderr = io.StringIO(), io.StringIO(), io.StringIO()
-    before = dict(vars(builtins)), dict(vars(unittest.TestCase))
+    before = _parts(task["tests"])
     try:
         module, entry = load(task["program"])
-        changed = {**before[0], "exit": 0, "quit": 0} != {**vars(builtins), "exit": 0, "quit": 0}
-        if changed or before[1] != dict(vars(unittest.TestCase)):
+        if before != _parts(task["tests"]):
             raise PermissionError("the program changes what tests are made of")
         for names in (vars(module), without_shadows(task["tests"], vars(module))):
             if names is not None:
@@ -39,6 +38,16 @@ def main() -> None:
         finding = {"passed": False, **told(error)}
     os.write(results, json.dumps({"nonce": task["nonce"], **finding}).encode())
     os._exit(0)
+
+
+def _parts(tests: str) -> list[dict[str, Any]]:
+    """Return what tests are made of, as it is now."""
+    parts = [{name: value for name, value in vars(builtins).items() if name not in ("exit", "quit")}]
+    if "unittest" in tests:
+        import unittest
+
+        parts.append(dict(vars(unittest.TestCase)))
+    return parts
 
 
 if __name__ == "__main__":
