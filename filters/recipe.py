@@ -11,18 +11,36 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from filters.base import Filter
+from filters.code_licence import CodeLicence
 from filters.consistency import Consistency
 from filters.contamination import Contamination
+from filters.format import Format
+from filters.language import LanguageFilter
 from filters.length import Length
 from filters.licence import LicenceFilter
 from filters.near_duplicate import NearDuplicate
+from filters.pii import Pii
+from filters.refusal import Refusal
 from filters.repetition import Repetition
 from filters.select import Select
 from filters.verified import Verified
 from filters.vote import Vote
 
 AnyFilter = Annotated[
-    Consistency | Contamination | Length | LicenceFilter | NearDuplicate | Repetition | Select | Verified | Vote,
+    CodeLicence
+    | Consistency
+    | Contamination
+    | Format
+    | LanguageFilter
+    | Length
+    | LicenceFilter
+    | NearDuplicate
+    | Pii
+    | Refusal
+    | Repetition
+    | Select
+    | Verified
+    | Vote,
     Field(discriminator="kind"),
 ]
 

@@ -29,6 +29,8 @@ class Sample:
     source: str = ""
     license: str = ""
     """Of the prompt, as its submitter stated it."""
+    tries: int | None = None
+    """How many answers the prompt got in all, good and bad; None where nobody counted."""
 
     @property
     def prompt_text(self) -> str:

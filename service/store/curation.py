@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from filters.sample import Sample
@@ -94,6 +95,7 @@ def reviews(session: Session, batch_ids: Sequence[str]) -> dict[int, Review]:
     return {review.trace_id: review for review in session.scalars(query)}
 
 
+_OTHER = aliased(Trace)
 _SAMPLE: dict[str, Any] = {
     "id": Trace.id,
     "prompt_id": Trace.prompt_id,
@@ -111,6 +113,7 @@ _SAMPLE: dict[str, Any] = {
     "category": Prompt.category,
     "source": Prompt.source,
     "license": Prompt.license,
+    "tries": select(func.count()).where(col(_OTHER.prompt_id) == col(Trace.prompt_id)).scalar_subquery(),
 }
 _COLUMNS = tuple(_SAMPLE[field.name] for field in fields(Sample))
 """In the order of a Sample's fields: a row is one as it stands."""

@@ -71,3 +71,46 @@ def test_the_choice_does_not_depend_on_the_order_read(sample, pairs, shuffler, c
     before = judged(select, samples)
     shuffler.shuffle(samples)
     assert judged(select, samples) == before
+
+
+# ------------------------------------------------------------------ by difficulty, length, difference; balanced
+
+
+def test_the_shortest_and_the_longest_come_first(sample):
+    samples = [sample(id=number, prompt_id=number, reasoning="", response="x" * number) for number in range(1, 9)]
+    assert kept(Select(count=2, by="shortest"), samples) == {1, 2}
+    assert kept(Select(count=2, by="longest"), samples) == {7, 8}
+
+
+@pytest.fixture
+def graded(sample):
+    """Prompts 1 to 4, of whose four answers as many as the prompt's number came this far; 5 was never counted."""
+    counted = [sample(id=10 * one + place, prompt_id=one, tries=4) for one in range(1, 5) for place in range(one)]
+    return [*counted, sample(id=50, prompt_id=5)]
+
+
+def test_the_hardest_prompts_are_those_whose_answers_were_rejected_most(graded):
+    assert kept(Select(count=3, by="hardest"), graded) == {10, 20, 21}
+    assert kept(Select(count=4, by="easiest"), graded) == {40, 41, 42, 43}
+    assert 50 in kept(Select(by="hardest"), graded)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1.0, {1, 2, 3, 4, 5}), (0.75, {1, 2, 3, 5}), (0.74, {1, 2, 5})])
+def test_prompts_that_are_too_easy_are_left_out(graded, most, expected):
+    assert {sample_id // 10 for sample_id in kept(Select(pass_rate_max=most), graded)} == expected
+
+
+def test_balance_takes_from_each_category_in_turn(sample):
+    samples = [sample(id=place, prompt_id=place, category="rare" if place < 3 else "usual") for place in range(100)]
+    chosen = kept(Select(count=10, balance=True), samples)
+    assert sum(place < 3 for place in chosen) == 3
+    chosen = kept(Select(count=4, balance=True), samples)
+    assert sum(place < 3 for place in chosen) == 2
+
+
+def test_diversity_takes_one_of_each_kind_before_a_second_of_any(sample):
+    kinds = ["how many apples are left in the basket now", "which colour has the sky at noon", "name three rivers"]
+    places = [0] * 30 + [1] * 2 + [2]
+    messages = [[{"role": "user", "content": kinds[kind]}] for kind in places]
+    samples = [sample(id=place, prompt_id=place, messages=said) for place, said in enumerate(messages)]
+    assert {places[place] for place in kept(Select(count=3, by="diversity"), samples)} == {0, 1, 2}

@@ -1,0 +1,125 @@
+"""Filter `pii`: secrets and obvious personal data that a teacher wrote out."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import Literal, NamedTuple
+
+from filters.base import Filter
+from filters.sample import Sample
+from filters.verdict import KEEP, Verdict, reject
+
+What = Literal["secret", "email", "phone", "iban", "card"]
+_PIECE_CHARS, _OVERLAP_CHARS = 1000, 100
+"""Secrets are sought in pieces: some of the library's patterns take time as the square of the length."""
+_FOUND_MAX = 20
+_SECRETS = """
+    artifactory.ArtifactoryDetector aws.AWSKeyDetector azure_storage_key.AzureStorageKeyDetector
+    basic_auth.BasicAuthDetector discord.DiscordBotTokenDetector github_token.GitHubTokenDetector
+    gitlab_token.GitLabTokenDetector jwt.JwtTokenDetector mailchimp.MailchimpDetector npm.NpmDetector
+    openai.OpenAIDetector private_key.PrivateKeyDetector pypi_token.PypiTokenDetector sendgrid.SendGridDetector
+    slack.SlackDetector square_oauth.SquareOAuthDetector stripe.StripeDetector
+    telegram_token.TelegramBotTokenDetector twilio.TwilioKeyDetector
+""".split()  # noqa: SIM905 - a list literal reads worse
+"""Those of the library with a form of their own. Left out are keywords and entropy, which hit every second program."""
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w-])")
+_NOBODYS = re.compile(r"(?:@|\.)example(?:\.(?:com|org|net))?$|\.(?:test|invalid|localhost)$", re.IGNORECASE)
+"""Set aside for examples (RFC 2606)."""
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
+_CARD = re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d.,-]?\d)")
+_BRANDS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:2[3-9]|[3-6]\d|7[01])\d{13}|3[47]\d{13}|6(?:011|5\d\d)\d{12}"
+)
+_PHONE_TRIES_MAX = 1000
+
+
+class Found(NamedTuple):
+    """Something that should not be in a dataset."""
+
+    what: str
+    start: int
+    text: str
+
+
+class Pii(Filter):
+    """Reject traces that hold secrets, addresses of people or numbers of accounts; the evidence shows them masked.
+
+    Finds what has a form that can be checked. Names, places and what else tells of a person it does not find.
+    """
+
+    kind: Literal["pii"] = "pii"
+    find: tuple[What, ...] = ("secret", "email", "phone", "iban", "card")
+    """`secret`: keys and tokens by detect-secrets; `phone`: with country code; `iban`, `card`: with right checksum."""
+
+    def check(self, sample: Sample) -> Verdict:
+        """Judge reasoning and response. The match is never written in full: the ledger would be the next leak."""
+        found = [(place, each) for place in ("reasoning", "response") for each in self._first(getattr(sample, place))]
+        shown = [{"what": one.what, "masked": mask(one), "in": place, "at": one.start} for place, one in found]
+        if not shown:
+            return KEEP
+        place, first = found[0]
+        detail = f"{first.what} {mask(first)} at character {first.start:,} of the {place}"
+        return reject(first.what.partition(":")[0], detail, found=shown)
+
+    def _first(self, text: str) -> list[Found]:
+        """Return the first finds; pieces overlap, so that one may be found twice."""
+        return list(islice(dict.fromkeys(islice(self._found(text), 10 * _FOUND_MAX)), _FOUND_MAX))
+
+    def _found(self, text: str) -> Iterator[Found]:
+        if "secret" in self.find:
+            yield from _secrets(text)
+        if "email" in self.find and "@" in text:
+            for match in _EMAIL.finditer(text):
+                if not _NOBODYS.search(match[0]):
+                    yield Found("email", match.start(), match[0])
+        if "iban" in self.find:
+            yield from _checked("iban", _IBAN, text)
+        if "card" in self.find:
+            yield from _checked("card", _CARD, text)
+        if "phone" in self.find and "+" in text:
+            yield from _phones(text)
+
+
+def mask(found: Found) -> str:
+    """Return a beginning by which a person finds the match again, and its length."""
+    shown = 2 if found.what in ("email", "phone", "iban", "card") else 4
+    return f"{found.text[:shown]}… ({len(found.text)} characters)"
+
+
+def _secrets(text: str) -> Iterator[Found]:
+    for start in range(0, len(text), _PIECE_CHARS - _OVERLAP_CHARS):
+        piece = text[start : start + _PIECE_CHARS]
+        for name, pattern in _patterns():
+            for match in pattern.finditer(piece):
+                yield Found(f"secret: {name}", start + match.start(), match[0].strip("\"'= \n"))
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    from importlib import import_module
+
+    patterns = []
+    for path in _SECRETS:
+        module, name = path.split(".")
+        detector = getattr(import_module(f"detect_secrets.plugins.{module}"), name)
+        patterns += [(detector.secret_type, pattern) for pattern in detector.denylist]
+    return patterns
+
+
+def _checked(what: str, pattern: re.Pattern[str], text: str) -> Iterator[Found]:
+    from stdnum import iban, luhn
+
+    for match in pattern.finditer(text):
+        digits = match[0].replace(" ", "").replace("-", "")
+        valid = iban.is_valid(digits) if what == "iban" else _BRANDS.fullmatch(digits) and luhn.is_valid(digits)
+        if valid:
+            yield Found(what, match.start(), match[0])
+
+
+def _phones(text: str) -> Iterator[Found]:
+    from phonenumbers import PhoneNumberMatcher
+
+    # Without a region only numbers with a country code have one meaning.
+    for match in PhoneNumberMatcher(text, None, max_tries=_PHONE_TRIES_MAX):
+        yield Found("phone", match.start, match.raw_string)
