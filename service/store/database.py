@@ -1,5 +1,7 @@
 """The database: one engine, two kinds of session, the same code on SQLite and Postgres."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -9,12 +11,17 @@ import orjson
 from sqlalchemy import Dialect, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Float, Session, text
 
 from service.store.migrate import upgrade
 
+log = logging.getLogger(__name__)
+
+START_S = 60.0
+"""How long a database server may take to start beside us."""
 BUSY_MS = 30_000
 """How long a SQLite writer waits for another before it gives up; a bulk write takes seconds at most."""
 
@@ -64,8 +71,20 @@ class Database:
         return make_url(str(self.engine.url)).render_as_string(hide_password=True)
 
     def create(self) -> None:
-        """Make the tables, or bring them up to date. Raises NewerDatabase where a later Retort made them."""
-        upgrade(self.engine)
+        """Make the tables, or bring them up to date. Raises NewerDatabase where a later Retort made them.
+
+        A server that does not answer yet, as after a power cut, is waited for, a minute at most.
+        """
+        give_up_at = time.monotonic() + (0 if self.embedded else START_S)
+        while True:
+            try:
+                upgrade(self.engine)
+                return
+            except OperationalError as error:
+                if time.monotonic() >= give_up_at:
+                    raise
+                log.warning("waiting for the database: %s", str(error.orig).partition("\n")[0])
+                time.sleep(1)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
