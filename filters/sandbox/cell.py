@@ -37,7 +37,7 @@ def bubblewrap() -> str:
     """Return the path of bwrap, or raise `SandboxUnavailable`."""
     path = shutil.which("bwrap")
     if path is None:
-        raise SandboxUnavailable("bwrap is not on PATH; Debian and Ubuntu have it as: apt install bubblewrap")
+        raise SandboxUnavailable("no bwrap on PATH; Debian and Ubuntu have it: apt install bubblewrap")
     if not seccomp.supported():
         raise SandboxUnavailable("the filter of system calls is written for x86_64 and aarch64 only")
     return path

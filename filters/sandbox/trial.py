@@ -25,7 +25,7 @@ TIMEOUT_S = 4.0
 """For a whole trial. Below the 5 s after which the pool gives up on a verifier, so that the verdict says why."""
 _SECOND_LOOK_S = 0.3
 """With less time left there is none."""
-_LINK = ("link", "values")
+_LINK = ("link", "remote", "values")
 
 
 @dataclass(frozen=True, slots=True)

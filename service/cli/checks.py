@@ -80,15 +80,23 @@ def _database(data_dir: Path) -> Check:
 
 
 def _sandbox() -> Check:
-    todo = "verifying code needs bubblewrap: apt install bubblewrap; without it such answers abstain"
-    path = shutil.which("bwrap")
-    if path is None:
-        return Check("sandbox", False, "no bwrap on PATH", todo)
-    ran = _output([path, "--unshare-all", "--ro-bind", "/", "/", "true"])
-    if ran is None:
-        todo = "this kernel or container forbids user namespaces; answers that are code abstain until it allows them"
-        return Check("sandbox", False, f"{path} cannot make a sandbox", todo)
-    return Check("sandbox", True, path)
+    from filters.sandbox.cell import SandboxUnavailable, bubblewrap
+    from filters.sandbox.ready import ready
+
+    try:
+        path = bubblewrap()
+    except SandboxUnavailable as error:
+        todo = "verifying code needs bubblewrap: apt install bubblewrap; without it such answers abstain"
+        return Check("sandbox", False, str(error), todo)
+    try:
+        python, _ = ready()
+    except SandboxUnavailable as error:
+        todo = (
+            "answers that are code abstain until this kernel or container allows user namespaces and a Python stands "
+            "where every user can read it: apt install bubblewrap python3"
+        )
+        return Check("sandbox", False, str(error), todo)
+    return Check("sandbox", True, f"{path} passes its self-test; programs run with {python}")
 
 
 def _package(name: str, distributions: tuple[str, ...], todo: str) -> Check:

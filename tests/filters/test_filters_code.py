@@ -91,10 +91,12 @@ RIGHT = {
     "lists of objects": (
         "class Node:\n    def __init__(self, v): self.v, self.kids = v, []\n"
         "def total(n): return n.v + sum(map(total, n.kids))",
-        "root = Node(1)\nroot.kids.append(Node(2))\nroot.kids[0].kids.append(Node(3))\nassert total(root) == 6",
+        "root = Node(1)\nkids = root.kids\nroot.kids.append(Node(2))\nroot.kids[0].kids.append(Node(3))\n"
+        "assert total(root) == 6 and kids is root.kids",
     ),
     "objects of the tests": (
-        "def reverse(node):\n    last = None\n    while node: node.next, last, node = last, node, node.next\n    return last",
+        "def reverse(node):\n    last = None\n    while node: node.next, last, node = last, node, node.next\n"
+        "    return last",
         "class Node:\n    def __init__(self, v, n=None): self.v, self.next = v, n\n"
         "n = reverse(Node(1, Node(2)))\nassert (n.v, n.next.v, n.next.next) == (2, 1, None)",
     ),
@@ -128,9 +130,11 @@ RIGHT = {
                       "assert r == 8"),
     "values of many kinds": (
         "def same(x): return x",
-        "import datetime, decimal, fractions, collections\nfor v in [None, 2 ** 5000, 1e308, float('inf'), 'a\\ud800', b'\\xff',"
+        "import datetime, decimal, fractions, collections\n"
+        "for v in [None, 2 ** 5000, 1e308, float('inf'), 'a\\ud800', b'\\xff',"
         " {1, 2}, frozenset([(1,)]), {(1, 2): [3]}, 1j, range(3), collections.Counter('aab'), decimal.Decimal('0.1'),"
-        " fractions.Fraction(1, 3), datetime.date(2024, 2, 29), datetime.datetime(2024, 1, 1, 5), collections.deque([1])]:\n"
+        " fractions.Fraction(1, 3), datetime.date(2024, 2, 29), datetime.datetime(2024, 1, 1, 5),"
+        " collections.deque([1])]:\n"
         "    assert same(v) == v and type(same(v)) is type(v), v",
     ),
 }  # fmt: skip

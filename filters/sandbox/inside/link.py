@@ -6,7 +6,6 @@ not let an object of the program say that it equals plain data: an `__eq__` that
 
 from __future__ import annotations
 
-import copy
 import json
 import operator
 import os
@@ -14,117 +13,15 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from filters.sandbox.inside.values import Coder, Met
+from filters.sandbox.inside.remote import OPERATIONS, Gone, Remote
+from filters.sandbox.inside.values import CONTAINERS, Coder, Met
 
 MESSAGE_BYTES_MAX = 8 << 20
 _HIDDEN = ("_", "gi_", "cr_", "ag_", "f_", "tb_", "co_", "func_")
 """Attributes that lead from an object to the frames and globals around it."""
-_BINARY = "add sub mul matmul truediv floordiv mod pow lshift rshift and or xor".split()  # noqa: SIM905
-_COMPARE = "eq ne lt le gt ge".split()  # noqa: SIM905
-
-
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "call": lambda target, *args, **named: target(*args, **named),
-    "getattr": getattr,
-    "setattr": setattr,
-    "delattr": delattr,
-    "getitem": operator.getitem,
-    "setitem": operator.setitem,
-    "delitem": operator.delitem,
-    "contains": operator.contains,
-    "len": len,
-    "iter": iter,
-    "next": next,
-    "reversed": reversed,
-    "bool": bool,
-    "str": str,
-    "repr": repr,
-    "format": format,
-    "int": int,
-    "float": float,
-    "index": operator.index,
-    "hash": hash,
-    "round": round,
-    "abs": abs,
-    "neg": operator.neg,
-    "pos": operator.pos,
-    "invert": operator.invert,
-    "enter": lambda target: target.__enter__(),
-    "exit": lambda target, kind, error: target.__exit__(kind, error, None),
-    "instancecheck": lambda target, value: isinstance(value, target),
-    "subclasscheck": lambda target, value: issubclass(value, target),
-    "copy": copy.copy,
-    "deepcopy": lambda target, *_: copy.deepcopy(target),
-    "dir": dir,
-    "await": lambda target: _run_coroutine(target),
-    "plain": lambda target: _plain(target),
-    **{name: getattr(operator, f"__{name}__") for name in (*_BINARY, *_COMPARE)},
-    **{
-        f"r{name}": (lambda op: lambda target, other: op(other, target))(getattr(operator, f"__{name}__"))
-        for name in _BINARY
-    },
-}
-
-
-_PLAIN: tuple[Any, ...] = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
-
-
-def _run_coroutine(target: Any) -> Any:
-    import asyncio  # slow to import, and rarely wanted
-
-    return asyncio.run(target)
-
-
-def _plain(target: Any) -> Any:
-    """Return [the plain value inside an object of a class derived from a plain one], or [] for any other object."""
-    for base in _PLAIN:
-        if isinstance(target, base) and type(target) is not base:
-            return [base.__str__(target) if base is str else base(target)]
-    return []
-
-
-class Gone(BaseException):
-    """The other side has ended or talks nonsense. No `Exception`, so that a test's own `except` does not hide it."""
-
-
-class Remote:  # without a docstring: it would hide the one of what it stands for
-    __slots__ = ("_remote_link", "_remote_number")
-
-    def __init__(self, link: Link, number: int):
-        object.__setattr__(self, "_remote_link", link)
-        object.__setattr__(self, "_remote_number", number)
-
-    def __getattr__(self, name: str) -> Any:
-        return self._remote_link.ask("getattr", self, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._remote_link.ask("setattr", self, name, value)
-
-    def __exit__(self, kind: Any, error: Any, _: Any) -> bool:
-        swallowed = self._remote_link.ask("exit", self, kind, error)
-        # A failed assertion is not the program's to swallow.
-        return kind is not None and not issubclass(kind, (AssertionError, Gone)) and bool(swallowed)
-
-
-def _forward(name: str) -> Callable[..., Any]:
-    def forwarded(self: Remote, *args: Any, **named: Any) -> Any:
-        return self._remote_link.ask(name, self, *args, **named)
-
-    return forwarded
-
-
-def _compare(name: str) -> Callable[..., Any]:
-    def compared(self: Remote, other: Any) -> Any:
-        return self._remote_link.compare(name, self, other)
-
-    return compared
-
-
-for _name in OPERATIONS:
-    if _name not in ("getattr", "setattr", "plain", "exit", "await", *_COMPARE):
-        setattr(Remote, f"__{_name}__", _forward(_name))
-for _name in _COMPARE:
-    setattr(Remote, f"__{_name}__", _compare(_name))
+_KEPT_MAX = 64
+_KEPT_ITEMS_MAX = 256
+"""Both are compared with what the other side knows of them whenever something crosses."""
 
 
 class Link:
@@ -139,6 +36,8 @@ class Link:
         self._coder = Coder(self._stand_in, self._number_of)
         self._coder.own.append(home)
         self._remotes: dict[int, Remote] = {}
+        self._kept: dict[int, tuple[Any, Any]] = {}
+        """Containers that are attributes of the program's objects, by number: (ours, its contents as both know it)."""
         self.printed: Callable[[], str] = str
         """Gives what was printed here since it was last asked."""
         self.show: Callable[[str], Any] = lambda text: None
@@ -157,7 +56,7 @@ class Link:
         while True:
             reply = self._receive()
             if "op" not in reply:
-                return self._take(reply, met)
+                return self._take(reply, met, kept=operation == "getattr")
             self._answer(reply)
 
     def compare(self, name: str, target: Remote, other: Any) -> Any:
@@ -201,6 +100,8 @@ class Link:
             value = OPERATIONS[operation](target, *args, **named)
             after = [self._coder.contents(each, met) for each in met.objects[:known]]
             reply = {"value": self._coder.encode(value, met), "after": after}
+            if operation == "getattr" and self._trusting and type(value) in CONTAINERS:
+                reply["keep"] = self._keep(self._coder.number(value), value)
         except Gone:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the side that asked
@@ -217,14 +118,42 @@ class Link:
         kind = self._coder.encode(type(error), Met())
         return {"raised": kind, "args": args, "error": self._coder.encode(error, Met()), "where": where}
 
-    def _take(self, reply: dict[str, Any], met: Met) -> Any:
+    def _keep(self, number: int, container: Any) -> int | None:
+        """Keep a container the same on both sides, as `node.children.append(…)` in a test wants it."""
+        if number not in self._kept:
+            if len(self._kept) >= _KEPT_MAX or len(container) > _KEPT_ITEMS_MAX:
+                return None
+            self._kept[number] = container, self._coder.contents(container, Met())
+        return number
+
+    def _changes(self) -> list[Any]:
+        """Return the contents of the kept containers that changed here since something last crossed."""
+        changes: list[Any] = []
+        for number, (container, known) in tuple(self._kept.items()):
+            contents = self._coder.contents(container, Met()) if len(container) <= _KEPT_ITEMS_MAX else known
+            if contents != known:
+                self._kept[number] = container, contents
+                changes.append([number, contents])
+        return changes
+
+    def _apply(self, changes: list[Any]) -> None:
+        for number, contents in changes:
+            container = self._kept[number][0]
+            self._coder.refill(container, contents, Met())
+            self._kept[number] = container, self._coder.contents(container, Met())
+
+    def _take(self, reply: dict[str, Any], met: Met, *, kept: bool) -> Any:
         """Return or raise what was answered, with our containers as they are after the call."""
         try:
             self.show(str(reply["printed"]))
             for container, contents in zip(tuple(met.objects), reply["after"]):  # noqa: B905 - Python 3.9 and a refusal
                 self._coder.refill(container, contents, met)
             if "raised" not in reply:
-                return self._coder.decode(reply["value"], met)
+                value = self._coder.decode(reply["value"], met)
+                if kept and type(value) in CONTAINERS and reply.get("keep") is not None:
+                    self._keep(int(reply["keep"]), value)
+                    return self._kept.get(int(reply["keep"]), (value,))[0]
+                return value
             error = self._error(reply)
         except Gone:
             raise
@@ -262,7 +191,7 @@ class Link:
         return self._coder.number_of_class(value) if isinstance(value, type) else None
 
     def _send(self, message: dict[str, Any]) -> None:
-        text = json.dumps(message).encode()
+        text = json.dumps({**message, "kept": self._changes()}).encode()
         if len(text) > MESSAGE_BYTES_MAX:
             raise self._lost("a value is too large to hand over")
         data = memoryview(len(text).to_bytes(4, "big") + text)
@@ -278,10 +207,11 @@ class Link:
             raise self._lost("a value is too large to take")
         try:
             message = json.loads(self._read(size))
-        except ValueError:
-            message = None
-        if not isinstance(message, dict):
-            raise self._lost("it sent no message")
+            self._apply(message["kept"])
+        except Gone:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the program made up
+            raise self._lost(f"it sent no proper message: {error}") from None
         return message
 
     def _read(self, size: int) -> bytes:

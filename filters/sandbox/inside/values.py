@@ -144,14 +144,18 @@ class Coder:
         return None
 
     def _object(self, value: Any) -> list[Any]:
-        number = self._numbers.get(id(value))
-        if number is None:
-            number = self._numbers[id(value)] = len(self.own)
-            self.own.append(value)
+        number = self.number(value)
         if isinstance(value, type) and issubclass(value, BaseException):
             parents = [base for base in value.__bases__ if issubclass(base, BaseException)]
             return ["exception", number, value.__name__, [self.encode(base, Met()) for base in parents]]
         return ["mine", number, "coroutine" if isinstance(value, types.CoroutineType) else ""]
+
+    def number(self, value: Any) -> int:
+        """Return the number of an object of ours, from now on its name on the other side."""
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self.own)
+            self.own.append(value)
+        return self._numbers[id(value)]
 
     def decode(self, data: Any, met: Met) -> Any:
         """Return the value. Raises ValueError, KeyError, IndexError or TypeError where the sender made it up."""
