@@ -15,6 +15,7 @@ from filters.code_licence import CodeLicence
 from filters.consistency import Consistency
 from filters.contamination import Contamination
 from filters.format import Format
+from filters.judged import Judged
 from filters.language import LanguageFilter
 from filters.length import Length
 from filters.licence import LicenceFilter
@@ -31,6 +32,7 @@ AnyFilter = Annotated[
     | Consistency
     | Contamination
     | Format
+    | Judged
     | LanguageFilter
     | Length
     | LicenceFilter

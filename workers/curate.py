@@ -9,6 +9,8 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from filters.funnel import Funnel
+from filters.judged import Asker
+from filters.judged import Judged as JudgedByTeacher
 from filters.manifest import FilterCount
 from filters.recipe import Recipe
 from filters.reuse import Reuse
@@ -21,6 +23,7 @@ from service.store import curation, queue
 from service.store.curation import PERSON, Entry, Key, Span
 from service.store.database import Database
 from service.store.queue import LeaseLost
+from workers.asked import Asked, Interrupted, Unavailable
 from workers.database import AsyncDatabase, patiently
 from workers.export import discard_partial, partial_folder, put_in_place
 from workers.lease import held
@@ -47,7 +50,8 @@ async def curate(job: Job, database: AsyncDatabase, settings: Settings, stopping
     stop = threading.Event()
 
     async def work() -> None:
-        thread = asyncio.create_task(asyncio.to_thread(Curation(job, database.database, settings, stop).run))
+        asker = Asked(database, settings, asyncio.get_running_loop(), stop)
+        thread = asyncio.create_task(asyncio.to_thread(Curation(job, database.database, settings, stop, asker).run))
         stopper = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait((thread, stopper), return_when=asyncio.FIRST_COMPLETED)
@@ -66,8 +70,11 @@ async def curate(job: Job, database: AsyncDatabase, settings: Settings, stopping
 class Curation:
     """A claimed curation. `run` seals the version or fails it; raises Stopped or LeaseLost and leaves it as it is."""
 
-    def __init__(self, job: Job, database: Database, settings: Settings, stop: threading.Event) -> None:
+    def __init__(
+        self, job: Job, database: Database, settings: Settings, stop: threading.Event, asker: Asker | None = None
+    ) -> None:
         self._job, self._database, self._settings, self._stop = job, database, settings, stop
+        self._asker = asker
         self._version_id = int(job.payload["version_id"])
         self._rows: list[dict[str, Any]] = []
         """Verdicts that are not in the ledger yet."""
@@ -85,7 +92,10 @@ class Curation:
         except (LeaseLost, Stopped):
             raise
         except FilterCrash as crash:
-            self._fail("filter_crashed", str(crash))
+            if isinstance(crash.__cause__, Interrupted):
+                raise Stopped from crash
+            reason = "judge_unavailable" if isinstance(crash.__cause__, Unavailable) else "filter_crashed"
+            self._fail(reason, str(crash))
         except Exception as error:
             log.exception("curating %s", self._job.subject)
             self._fail("curation_crashed", f"{type(error).__name__}: {error}")
@@ -122,6 +132,9 @@ class Curation:
     def _judge(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, inputs: str) -> list[FilterCount]:
         """Fill the ledger, with what an earlier version's says where that still stands; return the funnel."""
         recipe = Recipe.parse(version.recipe).with_files(self._settings.benchmarks)
+        for filter_ in recipe.filters:
+            if isinstance(filter_, JudgedByTeacher) and self._asker:
+                filter_.ask_through(self._asker)
         funnel = Funnel(recipe)
         earlier, reuse = self._earlier(version, recipe, reviews, inputs)
         samples = self._samples(version, spans, reviews, earlier)
