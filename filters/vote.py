@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,7 @@ class Vote(Filter):
     their judge. One prompt's answers are in memory at a time, by their final answers alone.
     """
 
+    alone: ClassVar[bool] = False
     kind: Literal["vote"] = "vote"
     votes_min: Annotated[int, Field(ge=2)] = 3
     """Of two that agree by chance nothing follows; responses without an answer do not vote."""
