@@ -7,7 +7,10 @@ import pytest
 from filters.length import Length
 from filters.recipe import FILTERS, Recipe, RecipeError
 
-NEEDED = {"contamination": {"benchmarks": ["gsm8k-test"]}}
+NEEDED = {
+    "contamination": {"benchmarks": ["gsm8k-test"]},
+    "judged": {"teacher": "judge", "rubric": "The response is polite."},
+}
 """Knobs without which a filter makes no sense."""
 
 
