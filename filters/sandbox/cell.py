@@ -145,7 +145,10 @@ class Cell:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of processes whose own parent ends, so that `_reap` can wait for them."""
+    """Become the parent of processes whose own parent ends, so that `_reap` can wait for them.
+
+    For as long as this process lives: one that starts daemons had better leave verifying to the pool's children.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

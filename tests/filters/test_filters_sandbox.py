@@ -53,14 +53,23 @@ def sandboxed() -> list[int]:
     return found
 
 
-def none_left(pids=None, within_s: float = 10) -> bool:
+def none_left(within_s: float = 10) -> bool:
+    return eventually(lambda: not sandboxed(), within_s)
+
+
+def eventually(holds, within_s: float) -> bool:
     end = time.monotonic() + within_s
-    while left := (sandboxed() if pids is None else [pid for pid in pids if Path(f"/proc/{pid}").exists()]):
+    while not holds():
         if time.monotonic() > end:
             return False
         time.sleep(0.05)
-        del left
     return True
+
+
+def runs(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def fenced(program: str) -> str:
@@ -244,13 +253,11 @@ def test_programs_end_with_the_process_that_wanted_to_know(how):
         f"from filters.verifiers.pool import Pool; Pool(timeout_s=90, processes=1).verify('code', {loop!r}, {tests!r})"
     )
     with subprocess.Popen([sys.executable, "-c", call], cwd=ROOT) as parent:
-        end = time.monotonic() + 60
-        while not any(b"inside.program" in command(pid) for pid in descendants(parent.pid)) and time.monotonic() < end:
-            time.sleep(0.05)
+        eventually(lambda: any(b"inside.program" in command(pid) for pid in descendants(parent.pid)), 60)
         started = descendants(parent.pid)
         parent.send_signal(how)
     assert len(started) >= 3
-    assert none_left(started)
+    assert eventually(lambda: not any(map(runs, started)), 10)
 
 
 def command(pid: int) -> bytes:

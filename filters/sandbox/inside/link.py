@@ -64,15 +64,13 @@ class Link:
         if self._trusting or isinstance(other, Remote):
             return self.ask(name, target, other)
         plain = self.ask("plain", target)
-        if type(plain) is list and plain and not isinstance(plain[0], Remote):
-            return getattr(operator, f"__{name}__")(plain[0], other)
-        if name == "ne":
-            return True
-        if self.ask(name, target, other):
+        has_plain = type(plain) is list and bool(plain) and not isinstance(plain[0], Remote)
+        holds = getattr(operator, f"__{name}__")(plain[0], other) if has_plain else name == "ne"
+        if not holds and name != "ne" and self.ask(name, target, other):
             self.refused = f"an object of its own class says {name} of a {type(other).__name__}"
-            if name != "eq":
+            if name != "eq" and not has_plain:
                 raise TypeError(f"{self.refused}; only plain data is compared with plain data")
-        return False
+        return holds
 
     def serve(self) -> None:
         """Answer until the other side ends."""
