@@ -48,7 +48,7 @@ class Consistency(Filter):
 
     def _wrong(self, steps: list[Equation]) -> list[Equation]:
         wrong = []
-        right: set[Fraction] = set()
+        right: set[Fraction | int] = set()
         for step in reversed(steps):  # from the end, so that what came later is known
             if step.holds(self.tolerance):
                 right.add(step.left.number)
@@ -75,8 +75,8 @@ def numbers(text: str, count: int) -> list[Fraction]:
     final = rational(tidy(box)) if box else None
     if final is not None:
         return [Fraction(final.value)]
-    return written(text)[-count:]
+    return written(text, count)
 
 
-def _written(number: Fraction) -> str:
+def _written(number: Fraction | int) -> str:
     return str(number) if number.denominator < 1000 else f"{float(number):.6g}"

@@ -31,6 +31,8 @@ _CARD = re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d.,-]?\d)")
 _BRANDS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:2[3-9]|[3-6]\d|7[01])\d{13}|3[47]\d{13}|6(?:011|5\d\d)\d{12}"
 )
+_PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{6,24}")
+"""Without a region only numbers with a country code have one meaning."""
 _PHONE_TRIES_MAX = 1000
 
 
@@ -120,6 +122,6 @@ def _checked(what: str, pattern: re.Pattern[str], text: str) -> Iterator[Found]:
 def _phones(text: str) -> Iterator[Found]:
     from phonenumbers import PhoneNumberMatcher
 
-    # Without a region only numbers with a country code have one meaning.
-    for match in PhoneNumberMatcher(text, None, max_tries=_PHONE_TRIES_MAX):
-        yield Found("phone", match.start, match.raw_string)
+    for candidate in islice(_PHONE.finditer(text), _PHONE_TRIES_MAX):
+        for match in PhoneNumberMatcher(candidate[0], None):
+            yield Found("phone", candidate.start() + match.start, match.raw_string)
