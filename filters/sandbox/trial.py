@@ -119,6 +119,8 @@ def _judge(seen: Watched, timeout_s: float) -> Finding:
         if seen.codes[1] == 128 + signal.SIGXCPU:
             return Finding("time_limit", ended)
         return Finding("tests_failed" if heard["at"] == "tests" else "program_failed", f"{said}\n{ended}".strip())
+    if heard["error"] == "Doubt":
+        return Finding("tests_disagree", said)
     if heard["error"] == "MemoryError":
         return Finding("memory_limit", said)
     if heard["error"] == "ModuleNotFoundError":

@@ -104,10 +104,16 @@ RIGHT = {
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass P:\n    x: int\n    y: int = 0",
         "assert P(1) == P(1, 0) != P(2) and {P(1): 'a'}[P(1)] == 'a' and repr(P(1)) == 'P(x=1, y=0)'",
     ),
+    "arithmetic of objects": (
+        "class V:\n    def __init__(self, x, y): self.x, self.y = x, y\n"
+        "    def __mul__(self, n): return V(self.x * n, self.y * n)\n    __rmul__ = __mul__\n"
+        "    def __eq__(self, o): return (self.x, self.y) == (o.x, o.y)",
+        "assert V(1, 2) * 3 == V(3, 6) and (2 * V(1, 2)).y == 4",
+    ),
     "named tuples and enums": (
         "from collections import namedtuple\nfrom enum import Enum, IntEnum\nP = namedtuple('P', 'x y')\n"
         "class C(IntEnum):\n    RED = 1\nclass D(Enum):\n    UP = 'up'\ndef f(): return P(1, 2)\ndef d(): return D.UP",
-        "assert f() == (1, 2) and f().y == 2 and C.RED == 1 and d() is D.UP and D.UP.value == 'up'",
+        "assert f() == (1, 2) and f().y == 2 and C.RED == 1 and C.RED + 1 == 2 and d() is D.UP and D.UP.value == 'up'",
     ),
     "exceptions": (
         "class Broke(ValueError):\n    def __init__(self, n): super().__init__(f'broke {n}'); self.n = n\n"

@@ -182,6 +182,18 @@ def test_a_forged_pass_is_no_pass(forgery):
         assert verdict.outcome == "reject", verdict
 
 
+@pytest.mark.parametrize(
+    "tests",
+    ["assert abs(f() - 3.5) < 1e-6", "assert round(3.5 - f(), 6) == 0", "assert abs(f() / 2 - 1) <= 0.1"],
+)
+@pytest.mark.parametrize("computed", ["self", "0.0"])
+def test_a_number_that_agrees_with_every_other_passes_nothing(tests, computed):
+    names = ("__sub__", "__rsub__", "__truediv__")
+    program = "class N:\n" + "".join(f"    def {name}(self, other): return {computed}\n" for name in names)
+    program += "    def __abs__(self): return 0.0\n    def __round__(self, n=0): return 0.0\ndef f(): return N()"
+    assert trial(program, tests).reason in ("tests_disagree", "tests_failed")
+
+
 def test_a_program_may_not_reach_into_what_the_tests_hand_it():
     program = "def ask(f):\n    return f.__globals__\ndef frame(g):\n    return g.gi_frame.f_globals"
     finding = trial(program, "assert ask(lambda: 1)")

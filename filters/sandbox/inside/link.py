@@ -7,13 +7,12 @@ not let an object of the program say that it equals plain data: an `__eq__` that
 from __future__ import annotations
 
 import json
-import operator
 import os
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from filters.sandbox.inside.remote import OPERATIONS, Gone, Remote
+from filters.sandbox.inside.remote import OPERATIONS, TO_PLAIN, Gone, Remote
 from filters.sandbox.inside.values import CONTAINERS, Coder, Met
 
 MESSAGE_BYTES_MAX = 8 << 20
@@ -31,6 +30,10 @@ class Link:
         self.gone = False
         self.refused = ""
         """What an object of the program claimed to equal, where that decided a comparison."""
+        self.doubt = ""
+        """Where an object of the program was handed the tests' numbers and answered with a number of its own."""
+        self._computed: set[int] = set()
+        """Objects of the program that it computed from the tests' numbers."""
         self._fd = descriptor
         self._trusting = trusting
         self._coder = Coder(self._stand_in, self._number_of)
@@ -56,19 +59,42 @@ class Link:
         while True:
             reply = self._receive()
             if "op" not in reply:
-                return self._take(reply, met, kept=operation == "getattr")
+                value = self._take(reply, met, kept=operation == "getattr")
+                if operation in TO_PLAIN and target._remote_number in self._computed:
+                    self._note(operation, value)
+                return value
             self._answer(reply)
+
+    def compute(self, name: str, target: Remote, other: Any) -> Any:
+        """Compute with an object of the other side, and note where it thus decides a test: `abs(f(x) - 3.5) < 1e-6`."""
+        value = self.ask(name, target, other)
+        if self._trusting or (isinstance(other, Remote) and other._remote_number not in self._computed):
+            return value
+        plain = None if isinstance(value, Remote) else self._plain(target)
+        if not plain or OPERATIONS[name](plain[0], other) != value:
+            self._note(name, value)
+        return value
+
+    def _plain(self, target: Remote) -> list[Any]:
+        """Return [the plain value inside an object of theirs], [] where there is none."""
+        plain = self.ask("plain", target)
+        return plain if type(plain) is list and plain and not isinstance(plain[0], Remote) else []
+
+    def _note(self, operation: str, value: Any) -> None:
+        if isinstance(value, Remote):
+            self._computed.add(value._remote_number)
+        elif not self._trusting:
+            self.doubt = f"an object of the program's own class makes a number of the tests' by {operation}"
 
     def compare(self, name: str, target: Remote, other: Any) -> Any:
         """Compare an object of the other side."""
         if self._trusting or isinstance(other, Remote):
             return self.ask(name, target, other)
-        plain = self.ask("plain", target)
-        has_plain = type(plain) is list and bool(plain) and not isinstance(plain[0], Remote)
-        holds = getattr(operator, f"__{name}__")(plain[0], other) if has_plain else name == "ne"
+        plain = self._plain(target)
+        holds = OPERATIONS[name](plain[0], other) if plain else name == "ne"
         if not holds and name != "ne" and self.ask(name, target, other):
             self.refused = f"an object of its own class says {name} of a {type(other).__name__}"
-            if name != "eq" and not has_plain:
+            if name != "eq" and not plain:
                 raise TypeError(f"{self.refused}; only plain data is compared with plain data")
         return holds
 

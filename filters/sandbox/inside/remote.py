@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from filters.sandbox.inside.link import Link
 
+TO_PLAIN = {"abs", "round", "int", "float", "neg", "pos", "index", "bool"}
+"""What makes a plain number of an object."""
 _BINARY = "add sub mul matmul truediv floordiv mod pow lshift rshift and or xor".split()  # noqa: SIM905
 COMPARE = "eq ne lt le gt ge".split()  # noqa: SIM905
 
@@ -111,8 +113,18 @@ def _compare(name: str) -> Callable[..., Any]:
     return compared
 
 
+def _compute(name: str) -> Callable[..., Any]:
+    def computed(self: Remote, other: Any) -> Any:
+        return self._remote_link.compute(name, self, other)
+
+    return computed
+
+
 for _name in OPERATIONS:
     if _name not in ("getattr", "setattr", "plain", "exit", "await", *COMPARE):
         setattr(Remote, f"__{_name}__", _forward(_name))
 for _name in COMPARE:
     setattr(Remote, f"__{_name}__", _compare(_name))
+for _name in _BINARY:
+    setattr(Remote, f"__{_name}__", _compute(_name))
+    setattr(Remote, f"__r{_name}__", _compute(f"r{_name}"))

@@ -56,7 +56,9 @@ def _finding(link: Link, task: dict[str, Any]) -> dict[str, Any]:
                 run(task["tests"], given, task.get("entry_point") or entry)
     except BaseException as error:  # noqa: BLE001 - SystemExit is no pass either
         return {"passed": False, "at": at, "gone": link.gone, "refused": link.refused, **told(error)}
-    return {"passed": not link.gone, "at": at, "gone": link.gone, "refused": link.refused, "error": "", "said": ""}
+    passed = not (link.gone or link.doubt)
+    error = "Doubt" if link.doubt else ""
+    return {"passed": passed, "at": at, "gone": link.gone, "refused": link.refused, "error": error, "said": link.doubt}
 
 
 def _console(what: str, *args: Any) -> Any:
