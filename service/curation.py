@@ -11,7 +11,7 @@ from filters.contamination import Contamination
 from filters.funnel import Funnel
 from filters.recipe import Recipe, RecipeError
 from filters.sample import Sample
-from filters.stages import run
+from filters.stages import Judged, run
 from filters.verdict import Outcome
 from service.api.shapes import ControlIn, PreviewExample, PreviewOut, VersionIn
 from service.errors import Conflict, Problem
@@ -102,9 +102,12 @@ def preview(database: Database, settings: Settings, batch_ids: list[str], recipe
         for batch_id in batch_ids:
             batches.get(session, batch_id)
         recipe = pinned(session, recipe).with_files(settings.benchmarks)
-        samples = list(_spread(session, batch_ids, sample))
+        inputs = store.inputs_sha256(session, batch_ids)
+        # A sample of the traces is another stream, yet a filter that looks at each alone said what it says.
+        earlier, reuse = store.reusable(session, recipe, inputs, same_stream=False)
+        samples = list(_spread(session, batch_ids, sample, earlier))
     funnel, examples = Funnel(recipe), []
-    for judged in run(recipe, samples):
+    for judged in run(recipe, samples, reuse):
         funnel.add(judged)
         if judged.outcome == Outcome.REJECT and len(examples) < EXAMPLES_MAX:
             why = judged.verdict
@@ -114,11 +117,19 @@ def preview(database: Database, settings: Settings, batch_ids: list[str], recipe
     return PreviewOut(input=funnel.input, kept=funnel.kept, funnel=funnel.counts(), examples=examples)
 
 
-def _spread(session: Session, batch_ids: list[str], sample: int) -> Iterator[Sample]:
+def _spread(
+    session: Session, batch_ids: list[str], sample: int, earlier: DatasetVersion | None
+) -> Iterator[Sample | Judged]:
+    """Yield about `sample` traces, with what an earlier version made of them; those that people looked at without."""
     spans = store.spans(session, batch_ids)
     share = max(1, sample // (WINDOWS * max(1, len(spans))))
+    reviewed = store.reviews(session, batch_ids) if earlier else {}
     for span in spans:
         width = max(1, (span.last - span.first + 1) // WINDOWS)
         for first in range(span.first, span.last + 1, width):
             window = span._replace(first=first, last=min(first + width - 1, span.last))
-            yield from store.page(session, window, after=None, limit=share)
+            if earlier is None:
+                yield from store.page(session, window, after=None, limit=share)
+                continue
+            for judged in store.judged_page(session, earlier.id or 0, window, after=None, limit=share):
+                yield judged.sample if judged.sample.id in reviewed else judged

@@ -13,14 +13,13 @@ from filters.judged import Asker
 from filters.judged import Judged as JudgedByTeacher
 from filters.manifest import FilterCount
 from filters.recipe import Recipe
-from filters.reuse import Reuse
 from filters.sample import Sample
 from filters.stages import FilterCrash, Judged, run
 from filters.verdict import Outcome
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
 from service.store import curation, queue
-from service.store.curation import PERSON, Entry, Key, Span
+from service.store.curation import Entry, Key, Span
 from service.store.database import Database
 from service.store.queue import LeaseLost
 from workers.asked import Asked, Interrupted, Unavailable
@@ -136,7 +135,7 @@ class Curation:
             if isinstance(filter_, JudgedByTeacher) and self._asker:
                 filter_.ask_through(self._asker)
         funnel = Funnel(recipe)
-        earlier, reuse = self._earlier(version, recipe, reviews, inputs)
+        earlier, reuse = self._read(curation.reusable, recipe, inputs, same_stream=not reviews.overrule)
         samples = self._samples(version, spans, reviews, earlier)
         with closing(run(recipe, samples, reuse)) as rows:  # pyright: ignore[reportArgumentType]
             for row in rows:
@@ -145,18 +144,6 @@ class Curation:
                 self._note(version, judged.sample, _columns(judged) | said)
         self._flush()
         return reviews.funnel(funnel.counts(), self._done)
-
-    def _earlier(
-        self, version: DatasetVersion, recipe: Recipe, reviews: Reviews, inputs: str
-    ) -> tuple[DatasetVersion | None, Reuse | None]:
-        """Return the version whose verdicts spare the most filters, if any does."""
-        best = None
-        for earlier in self._read(curation.alike, version, inputs):
-            funnel = [line for line in map(FilterCount.model_validate, earlier.funnel) if line.kind != PERSON]
-            reuse = Reuse(recipe, funnel, same_stream=not reviews.overrule)
-            if len(reuse) > (len(best[1]) if best else 0):
-                best = earlier, reuse
-        return best or (None, None)
 
     def _samples(
         self, version: DatasetVersion, spans: list[Span], reviews: Reviews, earlier: DatasetVersion | None

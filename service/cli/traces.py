@@ -69,7 +69,7 @@ def _view_why(terminal: Terminal, found: "WhyOut") -> None:
         terminal.say(f"  {clean(found.detail)}")
     for place, step in enumerate(found.steps, 1):
         why = ": ".join(part for part in (step.reason, step.detail) if part)
-        line = f"  {place} {step.filter:16} {step.outcome.replace('_', ' '):12} {clean(why)}".rstrip()
+        line = f"  {place:2} {step.filter:15} {step.outcome.replace('_', ' '):12} {clean(why)}".rstrip()
         terminal.say(line, style=None if why else "dim")
         for name, value in (step.evidence or {}).items():
             terminal.say(f"      {name}: {one_line(str(value), EVIDENCE_SHOWN)}")

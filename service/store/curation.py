@@ -11,6 +11,9 @@ from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from filters.manifest import FilterCount
+from filters.recipe import Recipe
+from filters.reuse import Reuse
 from filters.sample import Sample
 from filters.stages import Abstention, Judged, Note
 from filters.verdict import Outcome, Verdict
@@ -203,16 +206,25 @@ def inputs_sha256(session: Session, batch_ids: Sequence[str]) -> str:
     return hashlib.sha256(orjson.dumps(marks)).hexdigest()
 
 
-def alike(session: Session, version: DatasetVersion, inputs: str) -> list[DatasetVersion]:
-    """Return the newest sealed versions made of the same traces and reviews, with the same use of abstentions."""
+def reusable(
+    session: Session, recipe: Recipe, inputs: str, *, same_stream: bool
+) -> tuple[DatasetVersion, Reuse] | tuple[None, None]:
+    """Return the sealed version of the same traces and reviews whose verdicts spare the recipe the most filters."""
     query = (
         select(DatasetVersion)
         .where(DatasetVersion.inputs_sha256 == inputs, DatasetVersion.state == VersionState.SEALED)  # pyright: ignore[reportArgumentType]
         .order_by(col(DatasetVersion.id).desc())
         .limit(ALIKE_MAX)
     )
-    found = session.scalars(query).all()
-    return [each for each in found if each.recipe.get("on_abstain") == version.recipe.get("on_abstain")]
+    best: tuple[DatasetVersion, Reuse] | None = None
+    for version in session.scalars(query):
+        if version.recipe.get("on_abstain") != recipe.on_abstain:
+            continue
+        funnel = [line for line in map(FilterCount.model_validate, version.funnel) if line.kind != PERSON]
+        reuse = Reuse(recipe, funnel, same_stream=same_stream)
+        if len(reuse) > (len(best[1]) if best else 0):
+            best = version, reuse
+    return best or (None, None)
 
 
 def _ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:

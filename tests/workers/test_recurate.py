@@ -3,6 +3,8 @@
 import pytest
 from sqlmodel import col, update
 
+from filters.recipe import Recipe
+from service.curation import preview
 from service.models import DatasetVersion, JobKind, VerdictRow, VersionState
 from tests.workers.made import add_batch, ledger, order, questions, review, trace_ids, version
 
@@ -63,3 +65,10 @@ def test_what_an_earlier_version_says_is_taken_from_its_ledger_until_something_n
     assert PLANTED not in str(details(database, curate("other", [batch], [strict(42), NEAR])))
     review(database, trace_ids(database, batch)[0], "reject")
     assert PLANTED not in str(details(database, curate("reviewed", [batch], [strict(41), {"kind": "repetition"}])))
+
+
+def test_a_preview_asks_no_filter_that_an_earlier_version_asked(database, curate, settings, batch):
+    plant(database, curate("first", [batch], [strict(41), {"kind": "select", "count": 20}]))
+    recipe = Recipe.parse({"filters": [{"kind": "repetition"}, strict(41)]})
+    found = preview(database, settings, [batch], recipe, 60)
+    assert {example.detail for example in found.examples} == {PLANTED}
