@@ -48,11 +48,12 @@ class Consistency(Filter):
 
     def _wrong(self, steps: list[Equation]) -> list[Equation]:
         wrong = []
-        right: set[Fraction | int] = set()
+        right: set[str] = set()
         for step in reversed(steps):  # from the end, so that what came later is known
+            asked = step.text.partition("=")[0].replace(" ", "")
             if step.holds(self.tolerance):
-                right.add(step.left.number)
-            elif step.left.number not in right:
+                right.add(asked)
+            elif asked not in right:
                 wrong.append(step)
         return wrong[::-1]
 

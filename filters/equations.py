@@ -43,7 +43,7 @@ _AFTER = re.compile(
     r"| {0,3}(?:%|\?|!=|\\(?!text|mathrm|mbox|boxed|approx|implies|Rightarrow|qquad|\\|n)"
     r"|\(?(?:mod|rounded|approx|about|rem)"
     r"|[A-Za-z](?![A-Za-z'])|r\d|(?:R|remainder|percent|thousand|million|billion|hundred|dozen|half|to the)\b"
-    r"|and (?:a|one|three|\d))",
+    r"|and (?:(?:a|one|three)\b|\d{1,3}/\d{1,3}(?! ?[=+*/\d-])))",
 )
 """What follows a figure that is only the beginning of something longer, or a question."""
 _NUMBER = re.compile(
