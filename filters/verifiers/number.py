@@ -14,12 +14,19 @@ from functools import lru_cache
 
 from filters.verdict import Verdict, abstain, reject
 from filters.verifiers.answer import boxed, compared, marked, no_answer
-from filters.verifiers.quantity import Quantity, last_quantity, quantity
+from filters.verifiers.quantity import SPECIAL, Quantity, last_quantity, quantity
 
 EXAMPLE = (r"\boxed{1000 m}", "1 km")
 """What a fresh process judges first, so that no item pays for loading the units."""
 REFERENCE_CHARS_MAX = 200
 _PLUS_MINUS = re.compile(r"±|\\pm|\+\s*/?\s*-(?=\s*[\d.])")
+_PLAIN = re.compile(
+    r"""-?\d{1,20}(?:\.\d{1,20})?
+    (?:[ ]?(?P<unit>%|[A-Za-z]{1,20}(?:/[A-Za-z]{1,20})?))?
+    (?:[ ]?±[ ]?\d{1,20}(?:\.\d{1,20})?[ ]?%?)?""",
+    re.VERBOSE,
+)
+"""What most references are: gradable without being read."""
 _NOISE = Fraction(1, 10**9)
 """Share of the value: what floating point and conversions by way of pi leave."""
 _ROUNDED_MAX = Fraction(2, 10**6)
@@ -38,6 +45,9 @@ class _Wanted:
 
 def gradable(reference: str) -> bool:
     """Tell whether the reference is one number, with or without unit and tolerance. Loads no units."""
+    plain = _PLAIN.fullmatch(reference)
+    if plain and (plain["unit"] or "").casefold() not in SPECIAL:
+        return True
     return _wanted(reference) is not None
 
 

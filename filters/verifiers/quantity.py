@@ -47,7 +47,8 @@ _GOING_ON = {"in", "a", "as", "at", "is", "are", "of", "for", "so", "was", "left
 _AND = re.compile(r"^\s*(?:,|and\b)?\s*")
 _JOINING = {"or", "and", "to", "plus", "minus", "times", "mod", "over", "i", "x", "y", "z"}
 """After these comes another number, or they make it one: no unit, and no single quantity."""
-_SPECIAL = {*_SCALES, *_JOINING, "percent", "per"}
+SPECIAL = {*_SCALES, *_JOINING, "percent", "per"}
+"""Words after a number that are no plain unit."""
 _NOT_SAID = re.compile(
     r"(?:\bnot|n[\u2019']t|\d\s*(?:to|or|-|\u2013|and))(?:\s+(?:be|exactly|equal|to))?$", re.IGNORECASE
 )
@@ -82,7 +83,7 @@ def quantity(text: str) -> Quantity | None:
     if len(text) > TEXT_CHARS_MAX:
         return None
     plain = _PLAIN.fullmatch(text)
-    if plain and (plain["unit"] or "").casefold() not in _SPECIAL:
+    if plain and (plain["unit"] or "").casefold() not in SPECIAL:
         value = Fraction(plain["number"])
         return Quantity(((value, plain["unit"] or ""),), _slack(plain["number"], value))
     left = _BEFORE.sub("", _NAMED.sub("", _readable(text), count=1), count=1)

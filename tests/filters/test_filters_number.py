@@ -71,3 +71,12 @@ def test_any_text_can_be_read_as_a_number_or_not(text, reference):
     verdict = number.quick(text, reference)
     if isinstance(verdict, Verdict):
         json.dumps(verdict.evidence)
+
+
+@given(
+    st.from_regex(
+        r"-?\d{1,3}(\.\d{1,3})?( ?(km|%|m/s|million|or|x|percent))?( ?± ?\d{1,2}(\.\d)? ?%?)?", fullmatch=True
+    )
+)
+def test_what_is_taken_for_gradable_at_a_glance_is_so_when_it_is_read(reference):
+    assert number.gradable(reference) is (number._wanted(reference) is not None)
