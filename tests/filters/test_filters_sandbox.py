@@ -17,6 +17,7 @@ from filters.sandbox import ready, seccomp, slots
 from filters.sandbox.cell import SandboxUnavailable
 from filters.sandbox.trial import trial
 from filters.verifiers import code
+from filters.verifiers.pool import Pool
 from tests.conftest import leave_out
 from tests.processes import descendants
 
@@ -54,7 +55,7 @@ def sandboxed() -> list[int]:
 
 
 def none_left(within_s: float = 10) -> bool:
-    return eventually(lambda: not sandboxed(), within_s)
+    return eventually(lambda: not any(map(runs, sandboxed())), within_s)
 
 
 def eventually(holds, within_s: float) -> bool:
@@ -242,6 +243,20 @@ def test_no_secret_of_ours_is_inside(monkeypatch):
     names = '["HOME", "LANG", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "PATH", "PWD", "PYTHONHASHSEED", "TMPDIR"]'
     program = "import os\ndef names(): return sorted(set(os.environ) - {'LC_CTYPE'})"
     assert trial(program, f"assert names() == {names}").reason == ""
+
+
+def test_not_even_a_zombie_stays():
+    before = set(sandboxed())
+    for program in (GOOD, "import os\nos._exit(0)", "import os\nif not os.fork(): os.setsid()\n" + GOOD):
+        trial(program, TESTS)
+    assert set(sandboxed()) <= before
+
+
+def test_a_verifier_killed_for_its_time_takes_its_program_along():
+    with Pool(timeout_s=1, processes=1) as pool:
+        verdict = pool.verify("code", fenced("while True: pass"), TESTS)
+    assert verdict.reason == "verifier_timeout"
+    assert none_left()
 
 
 def test_programs_run_side_by_side_each_under_its_own_limit():
