@@ -3,13 +3,15 @@
 import difflib
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI  # half a second, which the command line need not wait for
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +82,11 @@ def problem_response(
     return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
 
 
-def install(app: FastAPI) -> None:
+def install(app: "FastAPI") -> None:
     """Register the handlers that turn every error into a problem document."""
     # Not at the top: the store raises the errors of this module.
+    from fastapi.exceptions import RequestValidationError
+
     from service.store.generation import DatabaseAway
 
     @app.exception_handler(Problem)
