@@ -162,7 +162,9 @@ def _funnel(funnel: list[FilterCount]) -> str:
     rows = []
     for line in funnel:
         reasons = ", ".join(
-            f"{reason} {count:,}" for reason, count in sorted(line.reasons.items(), key=lambda item: -item[1])
+            f"{reason} {count:,}"
+            for said in (line.reasons, line.notes)
+            for reason, count in sorted(said.items(), key=lambda item: -item[1])
         )
         knobs = f"`{orjson.dumps(line.knobs).decode()}`" if line.knobs else ""
         counts = (f"{line.input:,}", f"{line.rejected:,}", f"{line.abstained:,}")
