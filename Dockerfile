@@ -3,6 +3,9 @@ FROM python:3.11-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 RETORT_DATA_DIR=/data
 WORKDIR /app
 RUN useradd --create-home --uid 10001 retort && mkdir /data && chown retort /data
+# For the verifier `code`. A runtime that forbids user namespaces forbids bubblewrap too: the answers are then abstained
+# on as `sandbox_unavailable`, and `retort doctor` says so.
+RUN apt-get update && apt-get install -y --no-install-recommends bubblewrap && rm -rf /var/lib/apt/lists/*
 COPY requirements requirements
 
 FROM base AS trainer
