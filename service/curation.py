@@ -18,7 +18,7 @@ from service.errors import Conflict, Problem
 from service.models import DatasetVersion, VersionState
 from service.models.batches import ENDED
 from service.settings import Settings
-from service.store import batches, benchmarks, datasets
+from service.store import batches, benchmarks, datasets, precedents
 from service.store import curation as store
 from service.store.database import Database
 
@@ -102,9 +102,9 @@ def preview(database: Database, settings: Settings, batch_ids: list[str], recipe
         for batch_id in batch_ids:
             batches.get(session, batch_id)
         recipe = pinned(session, recipe).with_files(settings.benchmarks)
-        inputs = store.inputs_sha256(session, batch_ids)
+        inputs = precedents.inputs_sha256(session, batch_ids)
         # A sample of the traces is another stream, yet a filter that looks at each alone said what it says.
-        earlier, reuse = store.reusable(session, recipe, inputs, same_stream=False)
+        earlier, reuse = precedents.reusable(session, recipe, inputs, same_stream=False)
         samples = list(_spread(session, batch_ids, sample, earlier))
     funnel, examples = Funnel(recipe), []
     for judged in run(recipe, samples, reuse):
@@ -131,5 +131,5 @@ def _spread(
             if earlier is None:
                 yield from store.page(session, window, after=None, limit=share)
                 continue
-            for judged in store.judged_page(session, earlier.id or 0, window, after=None, limit=share):
+            for judged in precedents.judged_page(session, earlier.id or 0, window, after=None, limit=share):
                 yield judged.sample if judged.sample.id in reviewed else judged

@@ -18,7 +18,7 @@ from filters.stages import FilterCrash, Judged, run
 from filters.verdict import Outcome
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
-from service.store import curation, queue
+from service.store import curation, precedents, queue
 from service.store.curation import Entry, Key, Span
 from service.store.database import Database
 from service.store.queue import LeaseLost
@@ -103,7 +103,7 @@ class Curation:
         spans = self._read(curation.spans, version.batches)
         teachers = self._read(curation.teachers)
         reviews = Reviews(self._read(curation.reviews, version.batches))
-        inputs = self._read(curation.inputs_sha256, version.batches)
+        inputs = self._read(precedents.inputs_sha256, version.batches)
         self._begin(self._read(curation.size, version.batches))
         funnel = self._judge(version, spans, reviews, inputs)
         folder = self._settings.data_dir / "datasets" / version.dataset / f"v{version.number}"
@@ -112,7 +112,7 @@ class Curation:
         batches = self._read(curation.batches_of, version)
         values = write_folder(partial, version, entries, funnel, teachers, batches)
         values["path"] = f"datasets/{version.dataset}/v{version.number}"
-        if inputs == self._read(curation.inputs_sha256, version.batches):
+        if inputs == self._read(precedents.inputs_sha256, version.batches):
             values["inputs_sha256"] = inputs
 
         def seal(session: Any) -> None:
@@ -135,7 +135,7 @@ class Curation:
             if isinstance(filter_, JudgedByTeacher) and self._asker:
                 filter_.ask_through(self._asker)
         funnel = Funnel(recipe)
-        earlier, reuse = self._read(curation.reusable, recipe, inputs, same_stream=not reviews.overrule)
+        earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
         samples = self._samples(version, spans, reviews, earlier)
         with closing(run(recipe, samples, reuse)) as rows:  # pyright: ignore[reportArgumentType]
             for row in rows:
@@ -153,7 +153,7 @@ class Curation:
         def fetch(span: Span, after: Key | None) -> list[Judged]:
             if earlier is None:
                 return [Judged(sample) for sample in self._read(curation.page, span, after=after, limit=PAGE_ROWS)]
-            return self._read(curation.judged_page, earlier.id, span, after=after, limit=PAGE_ROWS)
+            return self._read(precedents.judged_page, earlier.id, span, after=after, limit=PAGE_ROWS)
 
         for row in self._each(spans, fetch, lambda row: row.sample):
             sample = row.sample

@@ -1,24 +1,17 @@
 """Curation: reading traces in order as samples, keeping the ledger, sealing a version."""
 
-import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from filters.manifest import FilterCount
-from filters.recipe import Recipe
-from filters.reuse import Reuse
 from filters.sample import Sample
-from filters.stages import Abstention, Judged, Note
-from filters.verdict import Outcome, Verdict
 from service.models import Batch, DatasetVersion, Job, Prompt, Review, Teacher, Trace, VerdictRow, VersionState
-from service.store import batches, events, queue
+from service.store import events, queue
 from service.store.database import insert_new
 
 
@@ -32,8 +25,6 @@ class Span(NamedTuple):
 
 PERSON = "person"
 """Stands in the ledger as filter, and as the reason of a rejection, where a person decided."""
-ALIKE_MAX = 50
-"""Earlier versions looked at for verdicts that still stand."""
 Key = tuple[int, str, int]
 """Prompt id, teacher and sample index: the order in which samples are judged, and the place to read on from."""
 
@@ -118,7 +109,7 @@ _SAMPLE: dict[str, Any] = {
     "license": Prompt.license,
     "tries": select(func.count()).where(col(_OTHER.prompt_id) == col(Trace.prompt_id)).scalar_subquery(),
 }
-_COLUMNS = tuple(_SAMPLE[field.name] for field in fields(Sample))
+COLUMNS = tuple(_SAMPLE[field.name] for field in fields(Sample))
 """In the order of a Sample's fields: a row is one as it stands."""
 _LEDGER: tuple[Any, ...] = (
     VerdictRow.outcome,
@@ -132,102 +123,27 @@ _LEDGER: tuple[Any, ...] = (
 
 def page(session: Session, span: Span, *, after: Key | None, limit: int) -> list[Sample]:
     """Return up to `limit` samples of a batch after the place `after`, in the order of `Key`."""
-    query = _ordered(select(*_COLUMNS), span, after, limit)
+    query = ordered(select(*COLUMNS), span, after, limit)
     return [Sample(*row) for row in session.connection().execute(query).all()]
-
-
-def judged_page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> list[Judged]:
-    """Return the same samples as a version's ledger has them."""
-    columns = (*_COLUMNS, *(getattr(VerdictRow, name) for name in _VERDICT))
-    query = _of_version(_ordered(select(*columns), span, after, limit), version_id)
-    width = len(_COLUMNS)
-    rows = session.connection().execute(query).all()
-    return [_judged(Sample(*row[:width]), dict(zip(_VERDICT, row[width:], strict=True))) for row in rows]
-
-
-_VERDICT = (
-    "outcome",
-    "filter_index",
-    "filter",
-    "filter_version",
-    "reason",
-    "detail",
-    "evidence",
-    "abstentions",
-    "notes",
-)
-
-
-def _judged(sample: Sample, row: dict[str, Any]) -> Judged:
-    """Read a row of the ledger as the judgement that it was written from."""
-    said = [(Abstention, Outcome.ABSTAIN, each) for each in row["abstentions"] or ()]
-    said += [(Note, Outcome.KEEP, each) for each in row["notes"] or ()]
-    made = [
-        kind(each["filter_index"], each["filter"], Verdict(meant, each["reason"], each["detail"], each.get("evidence")))
-        for kind, meant, each in said
-    ]
-    abstentions = tuple(each for each in made if isinstance(each, Abstention))
-    judged = Judged(sample, abstentions=abstentions, notes=tuple(each for each in made if isinstance(each, Note)))
-    if row["filter_index"] is None:
-        return judged
-    verdict = Verdict(Outcome.REJECT, row["reason"], row["detail"], row["evidence"])
-    if abstentions and abstentions[-1].index == row["filter_index"]:
-        verdict = replace(verdict, outcome=Outcome.ABSTAIN)
-    return replace(
-        judged,
-        outcome=Outcome.REJECT,
-        index=row["filter_index"],
-        kind=row["filter"],
-        version=row["filter_version"],
-        verdict=verdict,
-    )
 
 
 def ledger_page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> list[Entry]:
     """Return up to `limit` judged samples of a batch after the place `after`, in the order of `Key`."""
-    query = _of_version(_ordered(select(*_COLUMNS, *_LEDGER), span, after, limit), version_id)
-    width = len(_COLUMNS)
+    query = of_version(ordered(select(*COLUMNS, *_LEDGER), span, after, limit), version_id)
+    width = len(COLUMNS)
     rows = session.connection().execute(query).all()
     return [Entry(Sample(*row[:width]), span.batch_id, *row[width:]) for row in rows]
 
 
-def _of_version(query: Any, version_id: int) -> Any:
+def of_version(query: Any, version_id: int) -> Any:
+    """Return the query with the verdict of one version beside each trace."""
     # Again an expression: SQLite would rather read the whole version and sort it, for every page.
     mine = (col(VerdictRow.trace_id) == col(Trace.id)) & (col(VerdictRow.version_id) + 0 == version_id)
     return query.join(VerdictRow, mine)
 
 
-def inputs_sha256(session: Session, batch_ids: Sequence[str]) -> str:
-    """Return what changes whenever a batch gets another trace or somebody says something of one."""
-    marks = []
-    for batch_id in batch_ids:
-        newest = session.scalar(select(func.max(Trace.id)).where(col(Trace.batch_id) == batch_id))
-        marks.append([batch_id, newest, batches.newest_review(session, batch_id)])
-    return hashlib.sha256(orjson.dumps(marks)).hexdigest()
-
-
-def reusable(
-    session: Session, recipe: Recipe, inputs: str, *, same_stream: bool
-) -> tuple[DatasetVersion, Reuse] | tuple[None, None]:
-    """Return the sealed version of the same traces and reviews whose verdicts spare the recipe the most filters."""
-    query = (
-        select(DatasetVersion)
-        .where(DatasetVersion.inputs_sha256 == inputs, DatasetVersion.state == VersionState.SEALED)  # pyright: ignore[reportArgumentType]
-        .order_by(col(DatasetVersion.id).desc())
-        .limit(ALIKE_MAX)
-    )
-    best: tuple[DatasetVersion, Reuse] | None = None
-    for version in session.scalars(query):
-        if version.recipe.get("on_abstain") != recipe.on_abstain:
-            continue
-        funnel = [line for line in map(FilterCount.model_validate, version.funnel) if line.kind != PERSON]
-        reuse = Reuse(recipe, funnel, same_stream=same_stream)
-        if len(reuse) > (len(best[1]) if best else 0):
-            best = version, reuse
-    return best or (None, None)
-
-
-def _ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
+def ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
+    """Return the query for up to `limit` traces of a batch after the place `after`, in the order of `Key`."""
     place = (col(Trace.prompt_id), col(Trace.teacher), col(Trace.sample_index))
     query = (
         query.select_from(Trace)
