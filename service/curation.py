@@ -9,16 +9,17 @@ from sqlmodel import Session
 
 from filters.contamination import Contamination
 from filters.funnel import Funnel
+from filters.judged import Judged as JudgedByTeacher
 from filters.recipe import Recipe, RecipeError
 from filters.sample import Sample
 from filters.stages import Judged, run
 from filters.verdict import Outcome
 from service.api.shapes import ControlIn, PreviewExample, PreviewOut, VersionIn
-from service.errors import Conflict, Problem
+from service.errors import Conflict, NotFound, Problem
 from service.models import DatasetVersion, VersionState
 from service.models.batches import ENDED
 from service.settings import Settings
-from service.store import batches, benchmarks, datasets, precedents
+from service.store import batches, benchmarks, datasets, precedents, teachers
 from service.store import curation as store
 from service.store.database import Database
 
@@ -32,13 +33,23 @@ def parse_recipe(data: dict[str, Any]) -> Recipe:
 
 
 def pinned(session: Session, recipe: Recipe) -> Recipe:
-    """Return the recipe with the SHA-256 of every benchmark it names; a Problem for one that was never added."""
+    """Return the recipe with the SHA-256 of every benchmark it names.
+
+    Raises a Problem for a benchmark that was never added, or a judge that is not registered.
+    """
     found = list(recipe.filters)
     for place, filter_ in enumerate(found):
         if isinstance(filter_, Contamination):
             where = f"recipe.filters[{place}] (contamination)"
             names = tuple(benchmarks.pin(session, name, where) for name in filter_.benchmarks)
             found[place] = filter_.model_copy(update={"benchmarks": names})
+        elif isinstance(filter_, JudgedByTeacher):
+            try:
+                teachers.get(session, filter_.teacher)
+            except NotFound as error:
+                where = f"recipe.filters[{place}] (judged)"
+                message = f"knob 'teacher': {error.detail}"
+                raise Problem(f"{where}: {message}", [{"field": where, "message": message}]) from error
     return recipe.model_copy(update={"filters": tuple(found)})
 
 

@@ -80,3 +80,16 @@ def test_a_control_keeps_as_many_as_the_filter_did_but_others(database, client, 
     assert (unknown.status_code, "it has length, verified" in unknown.json()["detail"]) == (422, True)
     idle = client.post("/api/datasets/sums/versions/1/control", json={"filter": "length"})
     assert (idle.status_code, "kept everything" in idle.json()["detail"]) == (409, True)
+
+
+def test_a_judge_that_is_not_registered_is_refused_before_anything_is_judged(database, client):
+    batch = add_batch(database, questions(1), teacher="fake")
+    recipe = {"filters": [{"kind": "judged", "teacher": "fakee", "rubric": "It is polite."}]}
+    body = {"name": "sums", "batches": [batch], "recipe": recipe, "intended_use": "research"}
+    for answer in (
+        client.post("/api/datasets", json=body),
+        client.post("/api/recipes/preview", json={"batches": [batch], "recipe": recipe}),
+    ):
+        assert answer.status_code == 422
+        assert "filters[0] (judged): knob 'teacher': no teacher is called 'fakee'" in answer.json()["detail"]
+        assert "'fake'" in answer.json()["detail"]
