@@ -14,14 +14,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, Self, TypeVar
+from typing import Any, BinaryIO, Generic
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from filters.manifest import Manifest
 from service.api.shapes import (
@@ -43,61 +41,29 @@ from service.api.shapes import (
     VersionOut,
     WhyOut,
 )
+from service.connection import (
+    CHUNK,
+    CONNECT_S,
+    Connection,
+    Object,
+    Progress,
+    RetortError,
+    T,
+    as_object,
+    counted,
+    given,
+    text_lines,
+)
 from service.formats.detect import CONTENT_TYPES, Format, by_name
 
-T = TypeVar("T")
-Object = dict[str, Any]
 Prompts = Path | BinaryIO | Iterable[Object]
 """A file (JSONL, CSV or Parquet), an open one, or rows."""
-Progress = Callable[[int], None]
-"""Called with the bytes sent or received so far."""
-
-CHUNK = 256 * 1024
-"""Bytes of a file sent or received at a time."""
-CONNECT_S = 5.0
 INGEST_S = 600.0
 """The rows of a batch are checked and stored after its last byte arrived; millions take minutes."""
-EVENTS_S = 45.0
-"""Three missed keep-alives of an event stream: the connection is dead."""
 RESEND_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Waits before a file whose submission broke off is sent again; together longer than a dead API holds a batch."""
 TAKEN_IN_MAX_S = 6 * 3600.0
 """How long another request that takes in the same file is waited for."""
-RECONNECT_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits between attempts to take up a broken event stream; then the reader is told."""
-
-
-class RetortError(Exception):
-    """What went wrong, as the API's problem document says it; `status` is 0 when no answer came at all."""
-
-    retry_after_s: float | None = None
-    """When to ask again, where the API said so."""
-
-    def __init__(
-        self, status: int, title: str, detail: str = "", errors: Sequence[Object] = (), errors_total: int | None = None
-    ) -> None:
-        super().__init__(title)
-        self.status = status
-        self.title = title
-        self.detail = detail
-        self.errors = list(errors)
-        self.errors_total = len(self.errors) if errors_total is None else errors_total
-        """The API lists only the first of many."""
-
-    def __str__(self) -> str:
-        """Title and detail, then one line for each error with the line and field it is about."""
-        head = f"{self.title}: {self.detail}" if self.detail else self.title
-        more = self.errors_total - len(self.errors)
-        return "\n".join([head, *map(describe, self.errors), *([f"  … and {more} more"] if more > 0 else [])])
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened; `id` is what to resume after."""
-
-    id: int
-    kind: str
-    data: Object
 
 
 class Page(BaseModel, Generic[T]):
@@ -114,27 +80,8 @@ class DatasetOut(BaseModel):
     versions: list[VersionOut]
 
 
-class Client:
-    """A connection to one Retort. Every method raises RetortError, and nothing else, when its request fails."""
-
-    def __init__(
-        self, base_url: str = "http://127.0.0.1:8080", api_key: str | None = None, *, timeout_s: float = 60.0
-    ) -> None:
-        self.base_url = base_url.rstrip("/")
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
-        with self._told_apart():
-            self._http = httpx.Client(base_url=self.base_url, headers=headers, timeout=timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
+class Client(Connection):
+    """One method for each route. Every one raises RetortError, and nothing else, when its request fails."""
 
     def ready(self) -> Object:
         """Return what `/readyz` says of database and workers; raises when the service is up yet not ready."""
@@ -144,7 +91,7 @@ class Client:
 
     def add_teacher(self, name: str, base_url: str, model: str, license: str = "", **more: Any) -> TeacherOut:
         """Register a teacher, or update the one of this name. `more`: the other fields of `TeacherIn`."""
-        body = {"name": name, "base_url": base_url, "model": model, "license": license, **_given(more)}
+        body = {"name": name, "base_url": base_url, "model": model, "license": license, **given(more)}
         return self._post(TeacherOut, "/api/teachers", json=body)
 
     def teachers(self) -> list[TeacherOut]:
@@ -210,7 +157,7 @@ class Client:
         `note` is told why; the service goes on where it had come to.
         """
         goal = {"accept_k": accept_k, "max_tries": max_tries, "token_budget": token_budget}
-        query = _given({"teacher": list(teachers), "n": n, "set": set_name, **goal, **(sampling or {})})
+        query = given({"teacher": list(teachers), "n": n, "set": set_name, **goal, **(sampling or {})})
         if columns:
             query["map"] = list(columns)
         kind = Format(format) if format else _format_of(prompts)
@@ -219,13 +166,13 @@ class Client:
             headers["Content-Length"] = str(prompts.stat().st_size)
             if once and idempotency_key is None:
                 idempotency_key = key_of(prompts, query)
-        query |= _given({"ungradable": ungradable})  # not in the key: it changes nothing about a batch that was taken
+        query |= given({"ungradable": ungradable})  # not in the key: it changes nothing about a batch that was taken
         headers |= _key(idempotency_key)
         timeout = httpx.Timeout(INGEST_S, connect=CONNECT_S)
 
         def send() -> SubmitOut:
             options: Object = {"params": query, "headers": headers, "timeout": timeout}
-            return self._post(SubmitOut, "/api/batches", content=_counted(_bytes_of(prompts), progress), **options)
+            return self._post(SubmitOut, "/api/batches", content=counted(_bytes_of(prompts), progress), **options)
 
         return _resent(send, note) if isinstance(prompts, Path) and idempotency_key else send()
 
@@ -248,7 +195,7 @@ class Client:
     def questions(self, batch_id: str, outcome: str = "keep") -> Iterator[Object]:
         """Yield the questions of a batch as prompt lines; with `reject` what is unusable, with `all` both."""
         with self._stream(f"/api/batches/{_segment(batch_id)}/questions", params={"outcome": outcome}) as answer:
-            yield from (_object(line) for line in _lines(answer.iter_bytes()))
+            yield from (as_object(line) for line in text_lines(answer.iter_bytes()))
 
     # Soft labels
 
@@ -258,7 +205,7 @@ class Client:
 
     def add_soft_labels(self, batch_id: str, top_logprobs: int, teacher: str | None = None) -> BatchLabels:
         """Have an ended batch's traces scored, those without soft labels; by `teacher`, or each by its own."""
-        body = _given({"top_logprobs": top_logprobs, "teacher": teacher})
+        body = given({"top_logprobs": top_logprobs, "teacher": teacher})
         return self._post(BatchLabels, f"/api/batches/{_segment(batch_id)}/soft-labels", json=body)
 
     def trace_labels(self, trace_id: int, *, offset: int = 0, limit: int | None = None) -> TraceLabels:
@@ -290,7 +237,7 @@ class Client:
 
     def review(self, trace_id: int, outcome: str, author: str, **more: Any) -> TraceDetail:
         """Note a person's verdict, keep or reject. `more`: `reason`, `response` (as edited)."""
-        body = {"outcome": outcome, "author": author, **_given(more)}
+        body = {"outcome": outcome, "author": author, **given(more)}
         return self._send(TraceDetail, "PATCH", f"/api/traces/{trace_id}", json=body)
 
     # Recipes, datasets, licences
@@ -318,12 +265,12 @@ class Client:
 
     def preview(self, batches: Sequence[str], recipe: Object, *, sample: int | None = None) -> PreviewOut:
         """Try a recipe on a sample of traces; nothing is stored."""
-        body = {"batches": list(batches), "recipe": recipe, **_given({"sample": sample})}
+        body = {"batches": list(batches), "recipe": recipe, **given({"sample": sample})}
         return self._post(PreviewOut, "/api/recipes/preview", json=body)
 
     def curate(self, name: str, batches: Sequence[str], recipe: Object, intended_use: str, **more: Any) -> VersionOut:
         """Start the curation of a new version of dataset `name`. `more`: `split`, `base`, `overrides`."""
-        body = {"name": name, "batches": list(batches), "recipe": recipe, "intended_use": intended_use, **_given(more)}
+        body = {"name": name, "batches": list(batches), "recipe": recipe, "intended_use": intended_use, **given(more)}
         return self._post(VersionOut, "/api/datasets", json=body)
 
     def control(self, name: str, number: int, filter: str, *, seed: int = 0) -> VersionOut:
@@ -363,7 +310,7 @@ class Client:
     def check_licence(self, teachers: Sequence[str], prompts: Sequence[str], base: str | None, use: str) -> Object:
         """Return what may be done with this combination of licences: `decision`, `duties`, `clauses`."""
         body = {"teachers": list(teachers), "prompts": list(prompts), "base": base, "use": use}
-        return self._post(Object, "/api/licences/check", json=_given(body))
+        return self._post(Object, "/api/licences/check", json=given(body))
 
     # Runs
 
@@ -401,106 +348,6 @@ class Client:
     def cancel_run(self, run_id: str) -> RunOut:
         """Stop a run; its checkpoints stay."""
         return self._post(RunOut, f"/api/runs/{_segment(run_id)}/cancel")
-
-    # Events
-
-    def events(self, subject: str | None = None, last_id: int | None = None) -> Iterator[Event]:
-        """Yield what happens to `subject` (a batch, `NAME@N`, a run), or to everything, without end.
-
-        Without `last_id` a subject is told from its beginning and everything from now on. A stream that breaks is taken
-        up after the last event seen, so that nothing is missed and nothing comes twice.
-        """
-        failures = 0
-        while True:
-            try:
-                for event in self._event_stream(subject, last_id):
-                    last_id, failures = event.id, 0
-                    yield event
-            except RetortError as error:
-                if error.status or failures == len(RECONNECT_S) - 1:
-                    raise
-            time.sleep(RECONNECT_S[failures])
-            failures = min(failures + 1, len(RECONNECT_S) - 1)
-
-    def _event_stream(self, subject: str | None, last_id: int | None) -> Iterator[Event]:
-        timeout = httpx.Timeout(EVENTS_S, connect=CONNECT_S)
-        options: Object = {"params": _given({"subject": subject}), "timeout": timeout}
-        headers = {"Accept": "text/event-stream"} | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
-        with self._stream("/api/events", headers=headers, **options) as answer:
-            yield from parse_events(_lines(answer.iter_bytes()))
-
-    # Requests
-
-    def _get(self, kind: type[T], path: str, **query: Any) -> T:
-        return self._send(kind, "GET", path, params=_given(query))
-
-    def _post(self, kind: type[T], path: str, **options: Any) -> T:
-        return self._send(kind, "POST", path, **options)
-
-    def _send(self, kind: type[T], method: str, path: str, **options: Any) -> T:
-        answer = self._request(method, path, **options)
-        try:
-            return TypeAdapter(kind).validate_json(answer.content)
-        except ValidationError as error:
-            detail = f"{method} {path} did not answer as expected: {error.errors()[0]['msg']}"
-            raise RetortError(0, f"{self.base_url} is not a Retort of this version", detail) from error
-
-    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        with self._told_apart():
-            answer = self._http.request(method, path, **options)
-        if not answer.is_success:
-            raise read_problem(answer)
-        return answer
-
-    @contextmanager
-    def _stream(self, path: str, **options: Any) -> Iterator[httpx.Response]:
-        with self._told_apart(), self._http.stream("GET", path, **options) as answer:
-            if not answer.is_success:
-                answer.read()
-                raise read_problem(answer)
-            yield answer
-
-    def _download(self, path: str, target: BinaryIO, progress: Progress | None = None, **query: Any) -> None:
-        with self._stream(path, params=_given(query)) as answer:
-            for chunk in _counted(answer.iter_bytes(CHUNK), progress):
-                target.write(chunk)
-
-    @contextmanager
-    def _told_apart(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx.ConnectError as error:
-            raise RetortError(0, f"no Retort at {self.base_url}", "start one with `retort up`") from error
-        except httpx.TimeoutException as error:
-            raise RetortError(0, f"{self.base_url} did not answer in time", type(error).__name__) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise RetortError(0, f"'{self.base_url}' is not a URL", "expected http://host:port") from error
-        except httpx.HTTPError as error:
-            raise RetortError(0, f"the connection to {self.base_url} broke", str(error)) from error
-
-
-def read_problem(answer: httpx.Response) -> RetortError:
-    """Read a problem document, or make one of whatever a proxy in between said instead."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        return RetortError(answer.status_code, f"HTTP {answer.status_code}", answer.text.strip()[:300])
-    title = str(body.get("title") or f"HTTP {answer.status_code}")
-    errors = body.get("errors")
-    listed = errors if isinstance(errors, list) else []
-    error = RetortError(answer.status_code, title, str(body.get("detail") or ""), listed, body.get("errors_total"))
-    after = answer.headers.get("retry-after", "")
-    error.retry_after_s = float(after) if after.isdecimal() else None
-    return error
-
-
-def describe(error: Object) -> str:
-    """Return `  line 3, reference: must be text` of one entry of a problem document's `errors`."""
-    number = next((f"{place} {error[place]}" for place in ("line", "row") if error.get(place)), "")
-    place = ", ".join(str(part) for part in (number, error.get("field")) if part)
-    return f"  {place}: {error.get('message', '')}" if place else f"  {error.get('message', '')}"
 
 
 def key_of(path: Path, options: Object) -> str:
@@ -549,42 +396,6 @@ def _format_of(prompts: Prompts) -> Format | None:
     return None if hasattr(prompts, "read") else Format.JSONL
 
 
-def parse_events(lines: Iterable[str]) -> Iterator[Event]:
-    """Yield the events in lines of `text/event-stream`; comments (keep-alives) and an unfinished event are skipped."""
-    fields: dict[str, str] = {}
-    last_id = 0
-    for line in lines:
-        if not line:
-            if "data" in fields:
-                last_id = int(fields["id"]) if fields.get("id", "").isdecimal() else last_id
-                yield Event(last_id, fields.get("event", "message"), _object(fields["data"]))
-            fields = {}
-            continue
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        fields[name] = f"{fields['data']}\n{value}" if name == "data" and "data" in fields else value
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Split at line feeds alone: httpx's `iter_lines` also splits at U+2028, which JSON text may hold."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line.removesuffix(b"\r").decode() for line in whole)
-
-
-def _object(text: str) -> Object:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    return value if isinstance(value, dict) else {"value": value}
-
-
-def _given(values: Object) -> Object:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _key(idempotency_key: str | None) -> dict[str, str]:
     return {"Idempotency-Key": idempotency_key} if idempotency_key else {}
 
@@ -608,12 +419,3 @@ def _bytes_of(prompts: Prompts) -> Iterator[bytes]:
     else:
         while chunk := prompts.read(CHUNK):  # pyright: ignore[reportAttributeAccessIssue]
             yield chunk
-
-
-def _counted(chunks: Iterator[bytes], progress: Progress | None) -> Iterator[bytes]:
-    done = 0
-    for chunk in chunks:
-        done += len(chunk)
-        yield chunk
-        if progress:
-            progress(done)

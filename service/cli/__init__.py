@@ -49,7 +49,7 @@ class Root(TyperGroup):
             _tell(ctx.obj, {"title": str(error)})
             raise typer.Exit(error.code) from error
         except Exception as error:
-            from service.client import RetortError
+            from service.connection import RetortError
 
             if not isinstance(error, RetortError):
                 raise
@@ -169,7 +169,7 @@ def _tell(
     line = detail if detail and problem.get("status") else f"{title}: {detail}" if detail else title
     terminal.note(clean(line), style="red")
     if shown and len(shown) + more > 1:  # a single one is in the detail already
-        from service.client import describe
+        from service.connection import describe
 
         terminal.note(*(clean(describe(error)) for error in shown))
     if more > 0:

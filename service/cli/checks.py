@@ -116,7 +116,7 @@ def _gpu() -> Check:
 
 
 def _api(terminal: Terminal) -> Check:
-    from service.client import RetortError
+    from service.connection import RetortError
 
     try:
         terminal.client.ready()

@@ -54,7 +54,7 @@ def watch(
 
 
 def _states(terminal: Terminal, fetch: Callable[[], T]) -> Iterator[T]:
-    from service.client import RetortError
+    from service.connection import RetortError
 
     pause_s, lost_at = FIRST_S, None
     while True:

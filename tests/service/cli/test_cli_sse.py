@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.client import Event, RetortError, _lines, describe, parse_events
+from service.connection import Event, RetortError, describe, parse_events, text_lines
 
 
 @pytest.mark.parametrize(
@@ -18,19 +18,19 @@ from service.client import Event, RetortError, _lines, describe, parse_events
     ],
 )
 def test_a_stream_gives_its_whole_events(stream: bytes, events: list[Event]) -> None:
-    assert list(parse_events(_lines([stream]))) == events
+    assert list(parse_events(text_lines([stream]))) == events
 
 
 def test_chunks_may_end_anywhere() -> None:
     stream = 'id: 1\nevent: a\ndata: {"text": "größer"}\n\nid: 2\nevent: b\ndata: {}\n\n'.encode()
     for size in (1, 2, 7):
         chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
-        assert [event.id for event in parse_events(_lines(chunks))] == [1, 2]
+        assert [event.id for event in parse_events(text_lines(chunks))] == [1, 2]
 
 
 def test_an_event_without_id_resumes_after_the_one_before() -> None:
     stream = b"id: 8\ndata: {}\n\ndata: {}\n\n"
-    assert [event.id for event in parse_events(_lines([stream]))] == [8, 8]
+    assert [event.id for event in parse_events(text_lines([stream]))] == [8, 8]
 
 
 def test_errors_name_line_and_field() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from service.client import Client, RetortError
+from service.client import Client
+from service.connection import RetortError
 
 Call = Callable[..., Result]
 DOWN = "http://127.0.0.1:9/v1"
