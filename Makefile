@@ -18,7 +18,7 @@ demo: install  ## the whole main job on a tiny real teacher: ask, curate, train,
 	examples/arithmetic/demo.sh
 
 test: install check  ## everything this machine can run; the last lines say what it had to leave out
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install  ## format, lint, types, who imports whom, OpenAPI file up to date
 	$(BIN)/ruff format --check .
