@@ -46,9 +46,12 @@ def kill_tree(pid: int) -> None:
 def descendants(pid: int) -> list[int]:
     """Return the children of a process and theirs. Linux only (`/proc`)."""
     children: list[int] = []
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):  # of every thread: each lists what it has started
+    tasks: list[Path] = []
+    with suppress(FileNotFoundError, ProcessLookupError):  # it may end at any moment
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    for task in tasks:  # of every thread: each lists what it has started
         with suppress(FileNotFoundError, ProcessLookupError):
-            children += map(int, listed.read_text().split())
+            children += map(int, (task / "children").read_text().split())
     return [found for child in children for found in (child, *descendants(child))]
 
 
