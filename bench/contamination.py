@@ -22,8 +22,14 @@ from filters.contamination import Contamination
 from filters.sample import Sample
 from filters.statistics import wilson
 
-NAMES = "Ada Bo Chen Dina Emil Farah Goran Hana Ivo Jun Kofi Lena Milan Nora Omar Priya Rosa Sven Tara Umut".split()  # noqa: SIM905
-THINGS = "tulips pencils marbles bottles tickets bricks stamps kites lanterns ropes apples chairs shells coins".split()  # noqa: SIM905
+NAMES = """
+    Ada Bo Chen Dina Emil Farah Goran Hana Ivo Jun
+    Kofi Lena Milan Nora Omar Priya Rosa Sven Tara Umut
+""".split()  # noqa: SIM905 - a list literal reads worse
+THINGS = """
+    tulips pencils marbles bottles tickets bricks stamps
+    kites lanterns ropes apples chairs shells coins
+""".split()  # noqa: SIM905 - a list literal reads worse
 PLACES = ("at the market", "in the school library", "on the farm", "during the summer fair", "at the harbour")
 OPENINGS = (
     "{n} has {a} {t} and {b} {u}.",
@@ -46,7 +52,10 @@ ENDS = (
 )
 ASIDES = "Please think step by step and give the final answer in a box. ", "My homework says: ", "Hello! "
 SAME = {"has": "owns", "bought": "purchased", "sold": "gave away", "left": "remaining", "How many": "What number of"}
-PROSE = "the of and to in is that for it as was with be by on not he his but at are this have from".split()  # noqa: SIM905
+PROSE = """
+    the of and to in is that for it as was with
+    be by on not he his but at are this have from
+""".split()  # noqa: SIM905 - a list literal reads worse
 
 
 class Row(NamedTuple):

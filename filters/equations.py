@@ -21,10 +21,10 @@ _DEPTH_MAX = 10
 _STRETCH = re.compile(r"[\d+\-*/^().= ]+")
 _FRACTION = re.compile(r"\\[dt]?frac\s{0,3}\{([^{}\n]{1,60})\}\s{0,3}\{([^{}\n]{1,60})\}")
 _SPELLINGS = [
-    (re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|[×·∙]"), "*"),  # noqa: RUF001
+    (re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|[×·∙]"), "*"),  # noqa: RUF001 - signs that models write for times
     (re.compile(r"(?<=\d)( {0,3})[xX]( {0,3})(?=\d)"), r"\1*\2"),
     (re.compile(r"\\div(?![A-Za-z])|÷"), "/"),
-    (re.compile(r"[−–]"), "-"),  # noqa: RUF001
+    (re.compile(r"[−–]"), "-"),  # noqa: RUF001 - minus and dash
     (re.compile(r"\\(?:left|right)(?=[()])|\\!|\{,\}|\u200b"), ""),
     (re.compile(r"\\?[$€£]|\\[,;:(\[)\]]|~|\\quad(?![A-Za-z])|&(?==)|\*\*(?=\s|$)"), " "),
     (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
@@ -150,7 +150,7 @@ def _value(side: str) -> Value | None:
         return None
     if not reader.ended():
         return None
-    worked = any(token in "+*/^" or (token == "-" and at) for at, token in enumerate(tokens))  # noqa: S105
+    worked = any(token in "+*/^" or (token == "-" and at) for at, token in enumerate(tokens))  # noqa: S105 - no password
     return Value(number, any("." in token for token in tokens), worked)
 
 
@@ -191,7 +191,7 @@ class _Reader:
     def _single(self, depth: int) -> Number:
         token = self._peek()
         self._place += 1
-        if token == "(" and depth < _DEPTH_MAX:  # noqa: S105
+        if token == "(" and depth < _DEPTH_MAX:  # noqa: S105 - no password
             number = self.sum(depth + 1)
             if not self._take(")"):
                 raise ValueError("not closed")

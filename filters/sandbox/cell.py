@@ -180,14 +180,14 @@ def _command(python: tuple[str, str], passed: dict[str, int], rules: int, told: 
     for name in _DEVICES:
         command += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     command += ["--size", str(_SHM_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108 - the sandbox's own
-    command += ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108
+    command += ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108 - likewise
     for path, descriptor in passed.items():
         command += ["--perms", "0444", "--ro-bind-data", str(descriptor), path]
     # No /proc: nothing in it is needed, and much of it tells tales. The root is a tmpfs, and would be a place to fill.
     command += ["--remount-ro", "/", "--seccomp", str(rules), "--info-fd", str(told)]
     environment = {
-        "HOME": "/tmp",  # noqa: S108
-        "TMPDIR": "/tmp",  # noqa: S108
+        "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+        "TMPDIR": "/tmp",  # noqa: S108 - likewise
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHONHASHSEED": "0",

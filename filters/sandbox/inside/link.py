@@ -170,7 +170,7 @@ class Link:
         """Return or raise what was answered, with our containers as they are after the call."""
         try:
             self.show(str(reply["printed"]))
-            for container, contents in zip(tuple(met.objects), reply["after"]):  # noqa: B905 - Python 3.9 and a refusal
+            for container, contents in zip(tuple(met.objects), reply["after"]):  # noqa: B905 - a call that raised tells of none
                 self._coder.refill(container, contents, met)
             if "raised" not in reply:
                 value = self._coder.decode(reply["value"], met)
@@ -195,8 +195,8 @@ class Link:
         except Exception:  # noqa: BLE001 - some builtin ones want arguments of a certain shape
             error = RuntimeError(kind.__name__)
         if hasattr(type(error), "stand_in"):
-            error.stand_in = self._coder.decode(reply["error"], Met())  # type: ignore[attr-defined]
-        error.where = str(reply["where"])  # type: ignore[attr-defined]
+            error.stand_in = self._coder.decode(reply["error"], Met())  # type: ignore[attr-defined] - for classes of theirs
+        error.where = str(reply["where"])  # type: ignore[attr-defined] - `told` reads it
         return error
 
     def _stand_in(self, number: int, hint: str) -> Any:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 TO_PLAIN = {"abs", "round", "int", "float", "neg", "pos", "index", "bool"}
 """What makes a plain number of an object."""
-_BINARY = "add sub mul matmul truediv floordiv mod pow lshift rshift and or xor".split()  # noqa: SIM905
-COMPARE = "eq ne lt le gt ge".split()  # noqa: SIM905
+_BINARY = ["add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift", "and", "or", "xor"]
+COMPARE = ["eq", "ne", "lt", "le", "gt", "ge"]
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
