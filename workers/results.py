@@ -9,6 +9,7 @@ import zstandard
 
 from service.models import Job
 from service.store import completions, generation, soft_labels
+from service.store.database import storable
 from service.teachers.protocol import Completion
 from service.teachers.reasoning import Note
 
@@ -89,7 +90,7 @@ def failure(job: Job, prompt_id: int, sample_index: int, *, reason: str, detail:
         "teacher": job.teacher,
         "sample_index": sample_index,
         "reason": reason,
-        "detail": completions.storable(detail),
+        "detail": storable(detail),
         "attempts": attempts,
         "created_at": time.time(),
     }

@@ -25,7 +25,7 @@ from service.models import (
 )
 from service.soft_labels import TopK
 from service.store import batches, events, generation, soft_labels
-from service.store.database import Clock, Database, insert_new
+from service.store.database import Clock, Database, insert_new, storable
 from service.teachers.protocol import Completion
 
 STANDING = "batch_stored-"
@@ -62,13 +62,6 @@ def trace_row(completion: Completion, compress: Callable[[bytes], bytes] = zstan
         "raw": compress(completion.raw),
         "created_at": time.time(),
     }
-
-
-def storable(text: str) -> str:
-    """Replace what a database's text cannot hold (NUL, lone surrogates); `raw` keeps the message as it came."""
-    if "\0" in text:
-        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def keep(

@@ -113,6 +113,13 @@ class Database:
         self.engine.dispose()
 
 
+def storable(text: str) -> str:
+    """Replace what a database's text cannot hold (NUL, lone surrogates); `raw` keeps the message as it came."""
+    if "\0" in text:
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def insert_new(session: Session, table: Any, rows: Sequence[dict[str, Any]]) -> int:
     """Insert `rows` in bulk, passing over those that a unique constraint already holds; return how many were new.
 

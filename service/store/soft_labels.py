@@ -13,7 +13,7 @@ from service.models import Batch, Job, JobKind, JobState, LabelSource, Prompt, S
 from service.models.batches import ENDED
 from service.soft_labels import TopK, pack, unpack
 from service.store import batches, events, queue, teachers
-from service.store.database import insert_new
+from service.store.database import insert_new, storable
 from service.teachers.protocol import Completion
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -47,9 +47,7 @@ def labels_row(labels: TopK) -> dict[str, Any]:
 
 def missing_row(reason: str, detail: str = "") -> dict[str, Any]:
     """Return the same columns where there are none."""
-    # No database keeps NUL or half a surrogate pair, which a server's own words may hold.
-    storable = detail.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-    return {"k": 0, "tokens": 0, "data": b"", "reason": reason, "detail": storable}
+    return {"k": 0, "tokens": 0, "data": b"", "reason": reason, "detail": storable(detail)}
 
 
 def keep(session: Session, batch_id: str, teacher: str, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
