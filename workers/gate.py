@@ -11,9 +11,12 @@ from service.teachers.protocol import Completion, TeacherBusy
 
 OVERLOAD = frozenset({"rate_limited", "overloaded", "timeout", "gateway_timeout"})
 """Reasons that fewer requests at once would mend."""
-SHARE_MAX, SMOOTHING = 0.2, 0.05
-"""Share of such replies, over the last twenty or so, that is too many. Below it they are cheaper to ask again than to
-prevent: a gateway that refuses one request in twenty at random would else be asked at a third of its speed."""
+SHARE_MAX, SHARE_SMOOTHING = 0.2, 0.02
+"""Share of such replies, over the last fifty or so, that is too many. Below it they are cheaper to ask again than to
+prevent: a gateway that refuses one request in twenty at random would else be asked at a third of its speed. Over the
+last twenty only, chance alone would cut such a gateway every few seconds."""
+PACE_SMOOTHING, PACE_SLACK = 0.05, 1.1
+"""Answers come as fast as before while they take at most a tenth longer than when the limit was cut: less is noise."""
 CUT, CUT_EVERY_S = 0.7, 1.0
 """An overloaded server's limit shrinks to this part, once a second at most: refusals of one moment are one sign."""
 REFUSALS_IN_ROW = 16
@@ -78,10 +81,10 @@ class Lane:
         """Note a good answer; return whether the server had been down until now."""
         tokens = max([each.completion_tokens or 0 for each in completions])
         pace = completions[0].latency_ms / (tokens or 1)
-        self._pace += SMOOTHING * (pace - self._pace) if self._pace else pace
+        self._pace += PACE_SMOOTHING * (pace - self._pace) if self._pace else pace
         if self._pace <= self._pace_bearable:
             self.limit = min(float(self.ceiling), self.limit + 1 / self.limit)
-        self._share -= SMOOTHING * self._share
+        self._share -= SHARE_SMOOTHING * self._share
         self._refused_in_row = 0
         was_down, self._down_times = self.is_down, 0
         return was_down
@@ -90,11 +93,11 @@ class Lane:
         """Note that the server could not answer: fewer at once, and none for a while when it refuses everything."""
         now = monotonic()
         if error.reason in OVERLOAD:
-            self._share += SMOOTHING * (1 - self._share)
+            self._share += SHARE_SMOOTHING * (1 - self._share)
             if self._share > SHARE_MAX and now - self._cut_at >= CUT_EVERY_S:
                 self._cut_at = now
                 self.limit = max(1.0, self.limit * CUT)
-                self._pace_bearable = self._pace or float("inf")
+                self._pace_bearable = PACE_SLACK * self._pace or float("inf")
         self._refused_in_row += 1
         if self.refuses_all and error.retry_after_s:
             self._paused_until = now + min(error.retry_after_s, PAUSE_MAX_S)

@@ -1,6 +1,7 @@
 """The gate before a teacher: never more at once than it may have, fewer when it is busy."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_one_that_gives_up_waiting_leaves_its_place_to_the_next():
 
 def test_a_busy_server_gets_less_and_a_willing_one_all_again():
     async def scene(gate: Gate, lane: Lane) -> None:
-        for _ in range(10):
+        for _ in range(20):
             lane.busy(TeacherBusy("rate_limited"))
         assert lane.limit == pytest.approx(2.8), "refusals of one moment are one sign"
         for _ in range(20):
@@ -67,7 +68,7 @@ def test_a_busy_server_gets_less_and_a_willing_one_all_again():
 def test_a_limit_that_was_cut_grows_only_while_answers_come_no_slower_than_then():
     async def scene(gate: Gate, lane: Lane) -> None:
         lane.answered(answer(latency_ms=10))
-        for _ in range(10):
+        for _ in range(20):
             lane.busy(TeacherBusy("overloaded"))
         for _ in range(50):
             lane.answered(answer(latency_ms=40))
@@ -88,6 +89,19 @@ def test_what_fewer_requests_would_not_mend_costs_no_speed(reason, share):
             else:
                 lane.busy(TeacherBusy(reason))
         assert lane.limit == 4
+
+    play(scene)
+
+
+def test_one_refusal_in_twenty_at_random_costs_no_speed():
+    async def scene(gate: Gate, lane: Lane) -> None:
+        chosen = random.Random(0)
+        for _ in range(20_000):
+            if chosen.random() < 0.05:
+                lane.busy(TeacherBusy("rate_limited"))
+            else:
+                lane.answered(answer())
+            assert lane.limit == 4
 
     play(scene)
 
