@@ -53,6 +53,9 @@ class Batch(SQLModel, table=True):
     """The uploaded file whose lines are its prompts; None for one that came in over the native door."""
     continues: str | None = None
     """The cancelled or expired batch of the same file whose answers it took over, so that they are not asked again."""
+    rewrite: dict[str, Any] | None = json_field(nullable=True)
+    """Whose traces it holds rewritten, and how: `kind`, `batches`, `version`, `teacher`, `instruction`, `share_max`;
+    None where its prompts were asked."""
     completion_window: str = ""
     """How long it was given, as its submitter said: `24h`."""
     expires_at: float | None = None

@@ -16,6 +16,8 @@ class JobKind(StrEnum):
     TRAIN = "train"
     RESCORE = "rescore"
     """Soft labels for stored traces: a range of one batch's prompts, for one teacher that scores them."""
+    REWRITE = "rewrite"
+    """Stored traces rewritten into a new batch: a range of the prompts that those traces answer."""
 
 
 class JobState(StrEnum):

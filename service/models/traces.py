@@ -23,6 +23,9 @@ class Trace(SQLModel, table=True):
     sample_index: int = 0
     parent_id: int | None = Field(default=None, sa_type=BigInteger)
     """The trace that a rewriter made this one from."""
+    rewriter: str | None = None
+    """The teacher that wrote this reasoning anew, so that its licence counts beside that of `teacher`, whose the
+    response is; None where no teacher did."""
     reasoning: str = text_field()
     response: str = text_field()
     finish_reason: str = ""
