@@ -20,7 +20,7 @@ from typing import Any
 from filters.recipe import Recipe
 from filters.verdict import Outcome
 from filters.verifiers.pool import Pool
-from service.api.shapes import VersionIn
+from service.api.shapes.datasets import VersionIn
 from service.curation import order, preview
 from service.models import Batch, BatchState, DatasetVersion, JobKind, Trace
 from service.settings import Settings

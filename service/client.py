@@ -22,25 +22,12 @@ import httpx
 from pydantic import BaseModel
 
 from filters.manifest import Manifest
-from service.api.shapes import (
-    BatchLabels,
-    BatchOut,
-    BenchmarkAdded,
-    BenchmarkOut,
-    KeyMade,
-    KeyOut,
-    LedgerRow,
-    PreviewOut,
-    Probe,
-    RunOut,
-    SubmitOut,
-    TeacherOut,
-    TraceDetail,
-    TraceLabels,
-    TraceOut,
-    VersionOut,
-    WhyOut,
-)
+from service.api.shapes.batches import BatchOut, SubmitOut
+from service.api.shapes.datasets import PreviewOut, VersionOut
+from service.api.shapes.labels import BatchLabels, TraceLabels
+from service.api.shapes.runs import RunOut
+from service.api.shapes.teachers import BenchmarkAdded, BenchmarkOut, KeyMade, KeyOut, Probe, TeacherOut
+from service.api.shapes.traces import LedgerRow, TraceDetail, TraceOut, WhyOut
 from service.connection import (
     CHUNK,
     CONNECT_S,

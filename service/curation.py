@@ -14,7 +14,7 @@ from filters.recipe import Recipe, RecipeError
 from filters.sample import Sample
 from filters.stages import Judged, run
 from filters.verdict import Outcome
-from service.api.shapes import ControlIn, PreviewExample, PreviewOut, VersionIn
+from service.api.shapes.datasets import ControlIn, PreviewExample, PreviewOut, VersionIn
 from service.errors import Conflict, NotFound, Problem
 from service.models import DatasetVersion, VersionState
 from service.models.batches import ENDED

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from service.api.shapes import BatchLabels, LabelsEstimate, TraceLabels
+from service.api.shapes.labels import BatchLabels, LabelsEstimate, TraceLabels
 from service.models import Batch
 from service.soft_labels import NO_TOKEN, bytes_max, bytes_per_token, unpack
 from service.store import batches, soft_labels

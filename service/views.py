@@ -8,7 +8,9 @@ import zstandard
 from sqlmodel import Session
 
 from service import label_view
-from service.api.shapes import BatchOut, LedgerRow, TraceDetail, TraceOut, VerdictOut, VersionOut
+from service.api.shapes.batches import BatchOut
+from service.api.shapes.datasets import VersionOut
+from service.api.shapes.traces import LedgerRow, TraceDetail, TraceOut, VerdictOut
 from service.models import Batch, DatasetVersion, Prompt, Teacher, Trace, VerdictRow
 from service.store import batches, datasets, traces
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from service.api.shapes import Step, WhyOut
+from service.api.shapes.traces import Step, WhyOut
 from service.errors import NotFound
 from service.models import DatasetVersion, VerdictRow
 from service.store import datasets, traces

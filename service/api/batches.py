@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api.deps import DatabaseDep, Limit, SettingsDep
-from service.api.shapes import BatchOut, Sampling, SubmitOut, SubmitQuery
+from service.api.shapes.batches import BatchOut, Sampling, SubmitOut, SubmitQuery
 from service.errors import Problem
 from service.formats.columns import parse
 from service.formats.detect import Format, by_content, by_content_type, by_name

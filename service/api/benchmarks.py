@@ -8,7 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from service import benchmarks
 from service.api.batches import spool_body
 from service.api.deps import DatabaseDep, SettingsDep
-from service.api.shapes import NAME, BenchmarkAdded, BenchmarkOut
+from service.api.shapes.base import NAME
+from service.api.shapes.teachers import BenchmarkAdded, BenchmarkOut
 from service.formats.detect import by_content
 from service.store import benchmarks as store
 from service.submission import Spooled, spool_file

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from service import curation, download
 from service.api.deps import After, DatabaseDep, Limit, SettingsDep
-from service.api.shapes import ControlIn, VersionIn, VersionOut
+from service.api.shapes.datasets import ControlIn, VersionIn, VersionOut
 from service.errors import Conflict
 from service.models import DatasetVersion, VersionState
 from service.settings import Settings

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from service.access import Admin
 from service.api.deps import DatabaseDep
-from service.api.shapes import KeyIn, KeyMade, KeyOut
+from service.api.shapes.teachers import KeyIn, KeyMade, KeyOut
 from service.models import ApiKey
 from service.store import keys
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from filters.licences.check import Answer, check
-from service.api.shapes import LicenceIn
+from service.api.shapes.datasets import LicenceIn
 
 router = APIRouter(prefix="/api/licences", tags=["licences"])
 

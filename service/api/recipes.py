@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from filters.recipe import FILTERS
 from service.api.deps import DatabaseDep, SettingsDep
-from service.api.shapes import PreviewIn, PreviewOut
+from service.api.shapes.datasets import PreviewIn, PreviewOut
 from service.curation import parse_recipe, preview
 
 router = APIRouter(prefix="/api/recipes", tags=["recipes"])

@@ -9,7 +9,7 @@ from sse_starlette import EventSourceResponse
 from service.api.datasets import refuse_blocked
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.events import follow
-from service.api.shapes import RunIn, RunOut
+from service.api.shapes.runs import RunIn, RunOut
 from service.errors import Conflict, NotFound
 from service.models import Run, VersionState
 from service.store import batches, datasets, runs

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from service import label_view
 from service.api.deps import DatabaseDep, SettingsDep
-from service.api.shapes import BatchLabels, LabelsIn, TraceLabels
+from service.api.shapes.labels import BatchLabels, LabelsIn, TraceLabels
 from service.store import batches, soft_labels
 from service.store.database import Database
 

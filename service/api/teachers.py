@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from service.access import Admin
 from service.api.deps import DatabaseDep, SettingsDep
-from service.api.shapes import Probe, TeacherIn, TeacherOut
+from service.api.shapes.teachers import Probe, TeacherIn, TeacherOut
 from service.errors import Problem
 from service.models import Teacher
 from service.probe import probe

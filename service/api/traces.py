@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from service.api.deps import After, DatabaseDep, Limit
-from service.api.shapes import ReviewIn, TraceDetail, WhyOut
+from service.api.shapes.traces import ReviewIn, TraceDetail, WhyOut
 from service.store import traces
 from service.store.traces import TraceFilter
 from service.views import trace_detail, trace_out

@@ -13,7 +13,7 @@ from service.cli.looks import ENDED_BADLY, follow_batch, ungradable_lines, view_
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 
 if TYPE_CHECKING:
-    from service.api.shapes import BatchOut, SubmitOut
+    from service.api.shapes.batches import BatchOut, SubmitOut
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the progress until it has ended.")]
 

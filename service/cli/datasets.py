@@ -15,7 +15,7 @@ from service.cli.words import clean, percent, size
 
 if TYPE_CHECKING:
     from filters.manifest import Manifest
-    from service.api.shapes import PreviewOut
+    from service.api.shapes.datasets import PreviewOut
 
 Use = Literal["research", "commercial"]
 

@@ -9,7 +9,9 @@ from service.cli.words import UNKNOWN, age, clean, counted, duration, number, pe
 
 if TYPE_CHECKING:
     from filters.manifest import FilterCount
-    from service.api.shapes import BatchOut, RunOut, VersionOut
+    from service.api.shapes.batches import BatchOut
+    from service.api.shapes.datasets import VersionOut
+    from service.api.shapes.runs import RunOut
 
 ENDED_WELL = {"completed", "sealed", "succeeded"}
 ENDED_BADLY = {"failed", "expired", "cancelled"}

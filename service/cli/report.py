@@ -9,7 +9,7 @@ from service.cli.terminal import Json, Refused, Terminal, begin
 from service.cli.words import UNKNOWN, clean, one_line
 
 if TYPE_CHECKING:
-    from service.api.shapes import RunOut
+    from service.api.shapes.runs import RunOut
 
 Mode = Literal["greedy", "sampled"]
 Models = dict[str, dict[str, Any]]

@@ -12,7 +12,7 @@ from service.cli.looks import ENDED_BADLY, follow_run, view_run
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 
 if TYPE_CHECKING:
-    from service.api.shapes import RunOut
+    from service.api.shapes.runs import RunOut
 
 
 def train(

@@ -13,7 +13,7 @@ from service.cli.watch import Look, watch
 from service.cli.words import counted, size
 
 if TYPE_CHECKING:
-    from service.api.shapes import BatchLabels
+    from service.api.shapes.labels import BatchLabels
 
 ASK_ABOVE_BYTES = 10_000_000_000
 """More than this is not stored before a person said yes, where one is there to ask."""

@@ -11,7 +11,7 @@ from service.cli.tokenizers import tokenizer_sha256
 from service.cli.words import clean
 
 if TYPE_CHECKING:
-    from service.api.shapes import Probe, TeacherOut
+    from service.api.shapes.teachers import Probe, TeacherOut
 
 Name = Annotated[str, typer.Argument(help="What batches call it.")]
 

@@ -9,7 +9,7 @@ from service.cli.terminal import Json, Terminal, begin
 from service.cli.words import UNKNOWN, clean, number, one_line
 
 if TYPE_CHECKING:
-    from service.api.shapes import TraceDetail, TraceOut, WhyOut
+    from service.api.shapes.traces import TraceDetail, TraceOut, WhyOut
 
 PAGE = 500
 SHOWN, EVIDENCE_SHOWN = 28, 100

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from service.api.shapes import BatchOut
+from service.api.shapes.batches import BatchOut
 from service.models import DatasetVersion, Run, RunState, VersionState
 from service.pages import advice
 from service.pages.words import link, number, short, spaced

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 
 from service.api.deps import After, DatabaseDep
-from service.api.shapes import TraceDetail, VerdictOut
+from service.api.shapes.traces import TraceDetail, VerdictOut
 from service.errors import NotFound
 from service.models import DatasetVersion
 from service.pages.diff import Stretch, diff

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.api.shapes import RunOut
+from service.api.shapes.runs import RunOut
 from service.cli.report import view_reports
 from service.cli.runs import change
 from service.cli.terminal import Refused, Terminal

@@ -8,7 +8,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from service.api.shapes import LABELS_MAX
+from service.api.shapes.labels import LABELS_MAX
 from workers.teachers.serve.model import Model, ServeError
 
 GIB = 1024**3
