@@ -2,25 +2,21 @@
 
 import asyncio
 import itertools
-import logging
 import random
 from typing import Any
 
 from service.models import Job, Teacher
 from service.settings import Settings
-from service.store import generation, queue, soft_labels
+from service.store import soft_labels
 from service.store.soft_labels import Unlabelled, labels_row, missing_row
 from service.teachers.protocol import NOBODY_THERE, TeacherBusy, TeacherError, TeacherRefused
 from service.teachers.retry import ATTEMPTS_MAX, next_attempt
+from workers.away import put_back
 from workers.database import AsyncDatabase
-from workers.gate import DOWN_MAX_S, DOWN_MIN_S
-from workers.generate import TEACHER_DOWN
 from workers.lease import held
 from workers.teachers import TEACHERS
 from workers.teachers.openai_http import OpenAITeacher
 from workers.teachers.scoring import CannotScore, Scorer
-
-log = logging.getLogger(__name__)
 
 AT_ONCE = 8
 """Requests in flight to each server: scoring is all prefill, of which a GPU does little side by side."""
@@ -63,7 +59,7 @@ class Rescoring:
         finally:
             for scorer in scorers:
                 await scorer.client.close()
-        await self._put_back()
+        await put_back(self.database, self.job, self._away)
 
     def _scorers(self, teacher: Teacher | None) -> list[Scorer]:
         """Return one scorer for each of the teacher's servers."""
@@ -121,15 +117,3 @@ class Rescoring:
                 self._away = refused
                 return None, None
             return about | missing_row(refused.reason, refused.detail), None
-
-    async def _put_back(self) -> None:
-        away = self._away
-        if away is None:
-            await self.database.write(queue.put_back, self.job)
-            return
-        is_down = isinstance(away, TeacherBusy)
-        delay_s = min(DOWN_MAX_S, DOWN_MIN_S * 2.0 ** min(self.job.attempts, 10)) if is_down else DOWN_MAX_S
-        reason = TEACHER_DOWN if is_down else away.reason
-        detail = f"teacher '{self.job.teacher}': {away.detail or away.reason}"
-        log.warning("job %s waits %.1f s: %s", self.job.id, delay_s, detail)
-        await self.database.write(generation.hold_back, self.job, delay_s=delay_s, reason=reason, detail=detail)

@@ -29,7 +29,7 @@ TROUBLE_S = 30.0
 """Pause before a job is tried again that a worker stumbled over."""
 
 Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
-ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.TRAIN)
+ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.REWRITE, JobKind.TRAIN)
 
 
 def work_of(kind: JobKind) -> Work:
@@ -42,6 +42,10 @@ def work_of(kind: JobKind) -> Work:
         from workers.rescore import rescore
 
         return rescore
+    if kind == JobKind.REWRITE:
+        from workers.rewrite import rewrite
+
+        return rewrite
     from workers.train import train
 
     return train

@@ -127,8 +127,9 @@ def progress(session: Session, batch_id: str) -> None:
 
 def finish(session: Session, job: Job) -> None:
     """End a shard that has nothing missing, and its batch when this was the last one."""
-    # Where prompts may end early, what was asked in the end is what there was to do.
-    asked = col(Job.stored) + col(Job.failed) if batches.get(session, job.subject).accept_k else None
+    # Where prompts may end early, or a person rejects what is yet to be rewritten, what was done is what there was to do.
+    found = batches.get(session, job.subject)
+    asked = col(Job.stored) + col(Job.failed) if found.accept_k or found.rewrite else None
     queue.finish(session, job, total=asked)
     # The row lock makes the last two shards, ending at once on two workers, count one after the other.
     batch = session.scalars(select(Batch).where(col(Batch.id) == job.subject).with_for_update()).one()
