@@ -7,12 +7,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access import scope_of
 from service.errors import TooLarge, problem_response
 from service.openai.errors import error_response, speaks_openai
+from service.pages.errors import wants_page
+from service.pages.sign_in import ask_for_key
 from service.scopes import Scope as Held
+from service.sessions import opened
 from service.settings import Settings
+from service.store.keys import token_hash
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]"}
-OPEN = {"/healthz"}
-"""Answered without a key, so that an orchestrator can ask."""
+OPEN = {"/healthz", "/sign-in"}
+"""Answered without a key, so that an orchestrator can ask and a person can give one."""
+OPEN_FOLDER = "/static/"
+"""What the page that asks for the key looks like."""
 
 
 class Door:
@@ -30,8 +36,12 @@ class Door:
         refusal = await self._refusal(request)
         if refusal is not None:
             status, title, detail = refusal
-            openai = speaks_openai(request.url.path)
-            refused = error_response(status, detail) if openai else problem_response(status, title, detail)
+            if status == 401 and wants_page(request):
+                refused = ask_for_key(request)
+            elif speaks_openai(request.url.path):
+                refused = error_response(status, detail)
+            else:
+                refused = problem_response(status, title, detail)
             await refused(scope, receive, send)
             return
         most = self.settings.upload_bytes_max if _is_upload(request) else self.settings.body_bytes_max
@@ -41,9 +51,8 @@ class Door:
         if (elsewhere := _from_elsewhere(request, locked=self.settings.api_key is not None)) is not None:
             return elsewhere
         held: Held | None = Held.ADMIN  # no key is set: whoever reaches the loopback address may do everything
-        if self.settings.api_key and request.url.path not in OPEN:
-            token = request.headers.get("authorization", "").removeprefix("Bearer ")
-            held = await run_in_threadpool(scope_of, token, self.settings, request.app.state.database)
+        if self.settings.api_key and not _is_open(request.url.path):
+            held = await run_in_threadpool(self._held, request)
         if held is None:
             return 401, "A key is needed", "send 'Authorization: Bearer KEY' with a key that an admin gave you"
         request.scope.setdefault("state", {})["scope"] = held
@@ -51,6 +60,16 @@ class Door:
         if encoding != "identity":
             return 415, "The body is packed", f"Content-Encoding '{encoding}' is not taken; send the body as it is"
         return None
+
+    def _held(self, request: Request) -> Held | None:
+        """Return what the request's key allows: the one it carries, else the one its browser signed in with."""
+        token = request.headers.get("authorization")
+        token_sha256 = token_hash(token.removeprefix("Bearer ")) if token else opened(request, self.settings)
+        return scope_of(token_sha256 or "", self.settings, request.app.state.database)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(OPEN_FOLDER)
 
 
 def _from_elsewhere(request: Request, *, locked: bool) -> tuple[int, str, str] | None:

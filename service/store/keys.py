@@ -25,9 +25,9 @@ def make(session: Session, name: str, scope: Scope) -> tuple[ApiKey, str]:
     return key, token
 
 
-def scope_of(session: Session, token: str) -> Scope | None:
-    """Return what a token allows, None when there is no such key or it was revoked."""
-    query = select(ApiKey).where(ApiKey.token_sha256 == token_hash(token), col(ApiKey.revoked_at).is_(None))
+def scope_of(session: Session, token_sha256: str) -> Scope | None:
+    """Return what the token with this hash allows, None when there is no such key or it was revoked."""
+    query = select(ApiKey).where(ApiKey.token_sha256 == token_sha256, col(ApiKey.revoked_at).is_(None))
     key = session.exec(query).first()
     return Scope(key.scope) if key else None
 
