@@ -16,7 +16,9 @@ _WORD_CHARS_MAX = 24
 """Longer words on average mean a script without spaces, or code in one line."""
 _BASE = 0x9E3779B97F4A7C15
 """Odd, from the golden ratio: its powers have inverses modulo 2**64, and spread over all bits."""
-_LETTERS = np.random.default_rng(1).integers(1, 2**63, size=256, dtype=np.uint64)
+VERSION = 1
+"""Raised when the same text gives other hashes: what is kept of earlier ones is then no longer read."""
+LETTERS = np.random.default_rng(1).integers(1, 2**63, size=256, dtype=np.uint64)
 _SPACE, _NEWLINE = 32, 10
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -63,7 +65,8 @@ def shingles(normalised: Sequence[bytes], words: int) -> Sets:
 
 def jaccard(one: Hashes, other: Hashes) -> float:
     """Return the exact share of shingles that two sets have in common."""
-    common = len(np.intersect1d(one, other, assume_unique=True))
+    both = np.sort(np.concatenate((one, other)))
+    common = int(np.count_nonzero(both[1:] == both[:-1]))
     return common / (len(one) + len(other) - common)
 
 
@@ -72,7 +75,7 @@ def _phrases(texts: list[bytes], numbers: npt.NDArray[np.int64], counts: npt.NDA
     letters = np.frombuffer(b"\n".join(texts), dtype=np.uint8)
     powers, inverses = _powers(len(letters))
     sums = np.zeros(len(letters) + 1, dtype=np.uint64)
-    np.cumsum(_LETTERS[letters] * powers[: len(letters)], out=sums[1:])
+    np.cumsum(LETTERS[letters] * powers[: len(letters)], out=sums[1:])
     gaps = np.flatnonzero((letters == _SPACE) | (letters == _NEWLINE))
     starts, ends = np.append(0, gaps + 1), np.append(gaps, len(letters))
     of_text = np.repeat(numbers, counts[numbers])

@@ -10,17 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.shingles import Hashes, Sets, Wide, jaccard, normal, shingles
+from filters.sketches import Sketches
 
 RECALL_MIN = 0.98
 """Of pairs exactly at the threshold; datasketch's own choice of bands finds 0.83 of planted pairs."""
 CANDIDATES_MAX = 1000
 """Earlier texts looked at for one: boilerplate that thousands share must not make each of them slow."""
+LEVEL_ENTRIES_MAX = 2**26
+"""Arrays that would grow longer, past 512 MiB, are left apart: merging two takes as much memory again."""
 _ODD = np.random.default_rng(2).integers(0, 2**63, size=1024, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _NO_GROUP = -(2**63)
-
+_PLACE_BITS = 28
+"""An entry is the key of a band and, in its low bits, the place of the text: room for 268 million texts. The 36 bits
+left for the key bring a text one chance candidate in twenty among ten million texts; each is checked anyway."""
+_PLACE = np.uint64(2**_PLACE_BITS - 1)
 
 Text = tuple[int, str, int | None]
 """Id, text and group. With a group it is compared only with texts of other groups, without one with all."""
+Numbers = npt.NDArray[np.int64]
 
 
 class Twin(NamedTuple):
@@ -30,30 +37,26 @@ class Twin(NamedTuple):
     similarity: float
 
 
-class _Level(NamedTuple):
-    """Keys of bands, sorted, and the places of the texts they are of."""
-
-    keys: Wide
-    places: npt.NDArray[np.uint32]
-
-
 class TwinIndex:
     """Near-duplicates among texts added a few hundred at a time; how they are cut into calls changes nothing.
 
     MinHash with one permutation: a text's hashes fall into equal ranges, the smallest of each range is its signature
     (Li, Owen and Zhang 2012), and an empty range borrows from the next (Shrivastava and Li 2014). Texts that agree in a
-    whole band are candidates; the Jaccard similarity of their sets decides. In memory a text takes some 250 bytes,
+    whole band are candidates; the Jaccard similarity of their sets decides. In memory a text takes some 170 bytes,
     in a temporary file 4 bytes a phrase.
     """
 
-    def __init__(self, threshold: float, shingle_words: int, permutations: int):
+    def __init__(self, threshold: float, shingle_words: int, permutations: int, sketches: Sketches | None = None):
+        """Give `sketches` to look up the phrases of known texts there; the temporary file is then in their folder."""
         self._threshold = threshold
         self._words = shingle_words
         self._bins = permutations
         self._bands, self._rows = bands(threshold, permutations)
-        self._levels: list[_Level] = []
+        self._sketches = sketches
+        self._levels: list[Wide] = []
+        """Entries, sorted; each level is at least twice as long as the next."""
         self._ids, self._groups, self._ends = array("q"), array("q"), array("q", [0])
-        self._sets = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the index
+        self._sets = tempfile.TemporaryFile(dir=sketches.folder if sketches else None)  # noqa: SIM115 - see close()
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -63,42 +66,46 @@ class TwinIndex:
         """Return for each text the most similar earlier one, or None and remember it."""
         if not texts:
             return []
-        sets = shingles([normal(text) for _, text, _ in texts], self._words)
+        sets = self._shingled([text for _, text, _ in texts])
         keys = self._keys(sets, len(texts))
+        order = np.argsort(keys, axis=None)
         twins: list[Twin | None] = [None] * len(texts)
-        earlier, beside = self._earlier(keys), _beside(keys)
+        earlier, beside = self._earlier(keys, order), _beside(keys, order)
         for number in sorted(earlier.keys() | beside.keys()):
             kept = [other for other in sorted(beside.get(number, ())) if twins[other] is None]
-            twins[number] = self._nearest(texts, sets, number, sorted(earlier.get(number, ())), kept)
-        self._remember(texts, sets, keys, [number for number, twin in enumerate(twins) if twin is None])
+            twins[number] = self._nearest(texts, sets, number, earlier.get(number, []), kept)
+        self._remember(texts, sets, keys, np.array([twin is None for twin in twins]))
         return twins
 
-    def _keys(self, sets: Sets, count: int) -> Wide:
-        """Return the key of each text's bands, shape (texts, bands)."""
-        bins = np.uint64(self._bins)
-        at = sets.text * self._bins + ((sets.hashes.astype(np.uint64) * bins) >> np.uint64(32)).astype(np.int64)
-        first = np.flatnonzero(np.append(True, at[1:] != at[:-1]))
-        signature = np.zeros(count * self._bins, dtype=np.uint64)
-        signature[at[first]] = sets.hashes[first]
-        filled = np.zeros(count * self._bins, dtype=bool)
-        filled[at[first]] = True
-        dense = _borrowed(signature.reshape(count, -1), filled.reshape(count, -1))
-        rows = dense[:, : self._bands * self._rows].reshape(count, self._bands, self._rows)
-        keys = (rows * _ODD[: self._rows]).sum(axis=2, dtype=np.uint64) + _ODD[: self._bands]
-        return (keys ^ (keys >> np.uint64(31))) * _ODD[-1]
+    def _shingled(self, texts: list[str]) -> Sets:
+        if self._sketches:
+            return self._sketches.of(texts)
+        return shingles([normal(text) for text in texts], self._words)
 
-    def _earlier(self, keys: Wide) -> dict[int, set[int]]:
-        """Return for each text the places of those in the index that share a band with it."""
-        found: dict[int, set[int]] = {}
-        flat = keys.ravel()
+    def _keys(self, sets: Sets, count: int) -> Wide:
+        """Return the key of each text's bands, shape (texts, bands), with the bits of a place left empty."""
+        signature = _signatures(sets, count, self._bins)[:, : self._bands * self._rows]
+        keys = signature.reshape(count, self._bands, self._rows) @ _ODD[: self._rows] + _ODD[: self._bands]
+        return ((keys ^ (keys >> np.uint64(31))) * _ODD[-1]) & ~_PLACE
+
+    def _earlier(self, keys: Wide, order: Numbers) -> dict[int, list[int]]:
+        """Return for each text the places, lowest first, of those in the index that share a band with it."""
+        # In their order, each search goes on where the one before it ended.
+        wanted = keys.ravel()[order]
+        texts = (order // self._bands).astype(np.uint64) << np.uint64(_PLACE_BITS)
+        pairs = np.array([], dtype=np.uint64)
         for level in self._levels:
-            at = np.searchsorted(level.keys, flat)
-            hits = np.flatnonzero(level.keys[np.minimum(at, len(level.keys) - 1)] == flat)
-            ends = np.searchsorted(level.keys, flat[hits], side="right")
-            for hit, start, end in zip(hits.tolist(), at[hits].tolist(), ends.tolist(), strict=True):
-                places = found.setdefault(hit // self._bands, set())
-                if len(places) < CANDIDATES_MAX:
-                    places.update(level.places[start : min(end, start + CANDIDATES_MAX)].tolist())
+            starts = np.searchsorted(level, wanted)
+            hits = np.flatnonzero(level[np.minimum(starts, len(level) - 1)] & ~_PLACE == wanted)
+            if not len(hits):
+                continue
+            counts = np.searchsorted(level, wanted[hits] | _PLACE, side="right") - starts[hits]
+            counts = np.minimum(counts, CANDIDATES_MAX)
+            places = level[_runs(starts[hits], counts)] & _PLACE
+            pairs = _first_of_each(np.append(pairs, np.repeat(texts[hits], counts) | places))
+        found: dict[int, list[int]] = {}
+        for pair in pairs.tolist():
+            found.setdefault(pair >> _PLACE_BITS, []).append(pair & int(_PLACE))
         return found
 
     def _nearest(
@@ -107,7 +114,7 @@ class TwinIndex:
         group, mine, best = texts[number][2], sets.of(number), None
         others = [(self._ids[place], self._groups[place], place, self._stored) for place in places]
         others += [(texts[other][0], _group(texts[other]), other, sets.of) for other in beside]
-        for text_id, of_group, at, read in others:
+        for text_id, of_group, at, read in others[:CANDIDATES_MAX]:
             if group is not None and of_group == group:
                 continue
             yours = read(at)
@@ -123,23 +130,25 @@ class TwinIndex:
         start, end = self._ends[place], self._ends[place + 1]
         return np.frombuffer(os.pread(self._sets.fileno(), 4 * (end - start), 4 * start), dtype=np.uint32)
 
-    def _remember(self, texts: Sequence[Text], sets: Sets, keys: Wide, kept: list[int]) -> None:
-        if not kept:
+    def _remember(self, texts: Sequence[Text], sets: Sets, keys: Wide, kept: npt.NDArray[np.bool_]) -> None:
+        numbers = np.flatnonzero(kept)
+        if not len(numbers):
             return
         first = len(self._ids)
-        for number in kept:
-            hashes = sets.of(number)
-            self._sets.write(hashes.tobytes())
-            self._ends.append(self._ends[-1] + len(hashes))
-            self._ids.append(texts[number][0])
-            self._groups.append(_group(texts[number]))
+        if first + len(numbers) > int(_PLACE):
+            raise ValueError(f"near_duplicate compares at most {int(_PLACE):,} texts: curate in several datasets")
+        self._sets.write(sets.hashes[kept[sets.text]].data)
         self._sets.flush()
-        places = np.repeat(np.arange(first, first + len(kept), dtype=np.uint32), self._bands)
-        level = _sorted(keys[kept].ravel(), places)
-        # Few levels to search, and each key sorted in anew a handful of times: every level is twice the next.
-        while self._levels and len(self._levels[-1].keys) < 2 * len(level.keys):
-            smaller = self._levels.pop()
-            level = _sorted(np.append(smaller.keys, level.keys), np.append(smaller.places, level.places))
+        sizes = np.diff(sets.ends, prepend=0)[numbers]
+        self._ends.frombytes((self._ends[-1] + np.cumsum(sizes)).tobytes())
+        self._ids.extend(texts[number][0] for number in numbers)
+        self._groups.extend(_group(texts[number]) for number in numbers)
+        places = np.arange(first, first + len(numbers), dtype=np.uint64)
+        level = np.sort(keys[numbers] | places[:, None], axis=None)
+        # Few levels to search, and each entry sorted in anew a handful of times.
+        while self._levels and len(self._levels[-1]) < min(2 * len(level), LEVEL_ENTRIES_MAX - len(level)):
+            # Of two runs that are in order already, a stable sort makes one in a single pass.
+            level = np.sort(np.append(self._levels.pop(), level), kind="stable")
         self._levels.append(level)
 
 
@@ -155,34 +164,43 @@ def bands(threshold: float, permutations: int) -> tuple[int, int]:
     return permutations, 1
 
 
-def _borrowed(signature: Wide, filled: npt.NDArray[np.bool_]) -> Wide:
-    """Fill empty ranges from the next filled one to the right, marked with how far that is."""
-    if filled.all():
-        return signature
-    count = signature.shape[1]
-    places = np.where(np.tile(filled, 2), np.arange(2 * count), 2 * count)
-    source = np.minimum.accumulate(places[:, ::-1], axis=1)[:, ::-1][:, :count]
-    far = (source - np.arange(count)).astype(np.uint64)
-    return np.take_along_axis(signature, source % count, axis=1) + (far << np.uint64(32))
+def _signatures(sets: Sets, count: int, bins: int) -> Wide:
+    """Return the smallest hash of each range, shape (texts, bins), borrowed ones marked with how far they come."""
+    of_hash = ((sets.hashes.astype(np.uint64) * np.uint64(bins)) >> np.uint64(32)).astype(np.int64)
+    ends = np.bincount(sets.text * bins + of_hash, minlength=count * bins).reshape(count, bins)
+    # The first hash in the range or, where there is none, in the next to the right; behind the last, the text's first.
+    source = np.cumsum(ends, axis=None).reshape(count, bins) - ends
+    behind = source == sets.ends[:, None]
+    starts = np.append(0, sets.ends[:-1])
+    source = np.where(behind, starts[:, None], source)
+    far = of_hash[source] + behind * bins - np.arange(bins)
+    return sets.hashes[source] | (far.astype(np.uint64) << np.uint64(32))
 
 
-def _beside(keys: Wide) -> dict[int, set[int]]:
-    """Return for each text those before it in the same call that share a band with it."""
-    flat = keys.ravel()
-    order = np.argsort(flat, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(flat[order]) != 0, True)) + 1
+def _runs(starts: Numbers, counts: Numbers) -> Numbers:
+    """Return start, start + 1, … for each run of `counts` numbers, one run after the other."""
+    return np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+
+
+def _first_of_each(pairs: Wide) -> Wide:
+    """Return pairs of text (high bits) and place, sorted and distinct: of each text the lowest places."""
+    pairs = np.sort(pairs)
+    pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])]
+    texts = pairs & ~_PLACE
+    return pairs[np.arange(len(pairs)) - np.searchsorted(texts, texts) < CANDIDATES_MAX]
+
+
+def _beside(keys: Wide, order: Numbers) -> dict[int, set[int]]:
+    """Return for each text those before it in the same call that share a band with it; `order` sorts all keys."""
+    flat = keys.ravel()[order]
+    ends = np.flatnonzero(np.append(flat[1:] != flat[:-1], True)) + 1
     starts = np.append(0, ends[:-1])
     found: dict[int, set[int]] = {}
     for run in np.flatnonzero(ends - starts > 1):
-        numbers = (order[starts[run] : ends[run]] // keys.shape[1]).tolist()
+        numbers = sorted((order[starts[run] : ends[run]] // keys.shape[1]).tolist())
         for place in range(1, len(numbers)):
             found.setdefault(numbers[place], set()).update(numbers[:place])
     return found
-
-
-def _sorted(keys: Wide, places: npt.NDArray[np.uint32]) -> _Level:
-    order = np.argsort(keys, kind="stable")
-    return _Level(keys[order], places[order])
 
 
 def _group(text: Text) -> int:

@@ -1,0 +1,216 @@
+"""Files of hashed texts: each written once, under a name of its own, and put in its place when it is whole.
+
+A record is the digest of a text (16 bytes), the CRC-32 of its hashes (4) and the hashes (4 bytes each). Behind the
+records comes a row for each that says where it is, and an end with the number and the CRC-32 of the rows. Places and
+lengths count words of 4 bytes.
+"""
+
+import os
+import shutil
+import time
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.shingles import Sets
+
+BYTES_MAX = 16 * 2**30
+"""Of a folder: some 14 million texts of 1.9 KB. Once it is full, or a tenth of the disk is no longer free, nothing more
+is kept until files that have not been used for `IDLE_S` make room."""
+IDLE_S = 7 * 86400.0
+SEALED_BYTES = 32 * 2**20
+"""A file is put in its place once it has grown to this: a killed process takes no more with it."""
+FILE_BYTES_MAX = 256 * 2**20
+"""Smaller files are taken into new ones up to this, so that there are few."""
+DIGEST_BYTES = 16
+HEAD_BYTES = DIGEST_BYTES + 4
+_PART_S = 86400.0
+"""An unfinished file that nobody has written to for so long is that of a killed process."""
+_ROW = np.dtype([("key", "<u8"), ("start", "<u8"), ("words", "<u8")])
+_END = np.dtype([("magic", "<u8"), ("rows", "<u8"), ("crc", "<u8")])
+_MAGIC = 0x5E7C4E5
+_COPY_BYTES = 2**20
+
+Rows = npt.NDArray[Any]
+"""`key`, the first 8 bytes of a digest; `start` and `words`, the place and the length of its record."""
+
+
+class Opened(NamedTuple):
+    """A finished file, and a row for each record."""
+
+    path: Path
+    fd: int
+    rows: Rows
+
+
+def opened(folder: Path, prefix: str) -> Iterator[Opened]:
+    """Open all files of a name that are whole, the longest unused first; remove others, and what a killed process left.
+
+    Whoever takes one closes its `fd`.
+    """
+    for path in folder.glob("*.part"):
+        if time.time() - _used_at(path) > _PART_S:
+            path.unlink(missing_ok=True)
+    for path in sorted(folder.glob(f"{prefix}-*.sets"), key=_used_at):
+        if file := _open(path):
+            yield file
+
+
+def keys(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """Return the first 8 bytes of each digest."""
+    return np.frombuffer(b"".join(digests), np.uint64)[::2]
+
+
+def head(digest: bytes, hashes: bytes | memoryview) -> bytes:
+    """Return what a record of these hashes begins with."""
+    return digest + zlib.crc32(hashes).to_bytes(4, "little")
+
+
+class Writer:
+    """Adds files to a folder; whatever goes wrong with that, a full disk say, ends it and harms nobody."""
+
+    def __init__(self, folder: Path, prefix: str, bytes_max: int):
+        self._folder, self._prefix, self._bytes_max = folder, prefix, bytes_max
+        self._part: IO[bytes] | None = None
+        self._rows: list[Rows] = []
+        self._size = 0
+        self._ended = False
+
+    def add(self, digests: Sequence[bytes], sets: Sets) -> None:
+        """Write the sets of these texts."""
+        if self._ended:
+            return
+        try:
+            if self._part is None:
+                if not self._room():
+                    self._ended = True
+                    return
+                self._part = (self._folder / f"{self._prefix}-{uuid.uuid4().hex}.part").open("xb")
+            for number, digest in enumerate(digests):
+                hashes = sets.of(number).tobytes()
+                self._part.write(head(digest, hashes) + hashes)
+            self._add_rows(digests, np.diff(sets.ends, prepend=0) + HEAD_BYTES // 4)
+            if self._size >= SEALED_BYTES:
+                self._seal()
+        except OSError:
+            self._ended = True
+            self._drop()
+
+    def close(self) -> None:
+        """Put what is written in its place."""
+        with suppress(OSError):
+            self._seal()
+
+    def _add_rows(self, digests: Sequence[bytes], words: npt.NDArray[np.int64]) -> None:
+        rows = np.zeros(len(digests), _ROW)
+        rows["key"], rows["words"] = keys(digests), words
+        rows["start"] = self._size // 4 + np.cumsum(words) - words
+        self._rows.append(rows)
+        self._size += 4 * int(words.sum())
+
+    def _seal(self) -> None:
+        """Finish the file, with shorter ones taken in; each byte is copied a handful of times."""
+        if self._part is None:
+            return
+        try:
+            others = sorted(self._folder.glob(f"{self._prefix}-*.sets"), key=_bytes)
+            taken = [path for path in others if self._take(path)]
+            rows = np.concatenate(self._rows)
+            end = np.array([(_MAGIC, len(rows), zlib.crc32(rows.tobytes()))], _END)
+            self._part.write(rows.tobytes() + end.tobytes())
+            self._part.close()
+            # Not synced: what a power cut leaves of it fails its checks, and is computed again.
+            Path(self._part.name).rename(Path(self._part.name).with_suffix(".sets"))
+            for path in taken:
+                path.unlink(missing_ok=True)
+        finally:
+            self._drop()
+
+    def _take(self, path: Path) -> bool:
+        """Copy the records of a file that is not much longer than what is written."""
+        if self._part is None or _bytes(path) > min(2 * self._size, FILE_BYTES_MAX - self._size):
+            return False
+        file = _open(path)
+        if file is None:
+            return False
+        left = 4 * int(file.rows["words"].sum())
+        with os.fdopen(file.fd, "rb") as source:
+            while left and (data := source.read(min(left, _COPY_BYTES))):
+                left -= self._part.write(data)
+        rows = file.rows.copy()
+        rows["start"] += self._size // 4
+        # In front: of two records of one text the newer one counts.
+        self._rows.insert(0, rows)
+        self._size += 4 * int(rows["words"].sum())
+        return True
+
+    def _drop(self) -> None:
+        """Begin anew; an unfinished file is removed."""
+        if self._part is not None:
+            with suppress(OSError):
+                self._part.close()
+            Path(self._part.name).unlink(missing_ok=True)
+        self._part, self._rows, self._size = None, [], 0
+
+    def _room(self) -> bool:
+        """Make room for one more file; return whether there is."""
+        disk = shutil.disk_usage(self._folder)
+        if disk.free < disk.total / 10:
+            return False
+        files = sorted(self._folder.glob("*.sets"), key=_used_at)
+        over = sum(map(_bytes, files)) + SEALED_BYTES - self._bytes_max
+        for path in files:
+            if over <= 0 or time.time() - _used_at(path) < IDLE_S:
+                break
+            over -= _bytes(path)
+            path.unlink(missing_ok=True)
+        return over <= 0
+
+
+def _open(path: Path) -> Opened | None:
+    """Open a file and check its rows; None for one that is damaged, which is removed, or gone by now."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    rows = _rows(fd)
+    if rows is None:
+        os.close(fd)
+        path.unlink(missing_ok=True)
+        return None
+    return Opened(path, fd, rows)
+
+
+def _rows(fd: int) -> Rows | None:
+    size = os.fstat(fd).st_size - _END.itemsize
+    if size < 0:
+        return None
+    end = np.frombuffer(os.pread(fd, _END.itemsize, size), _END)[0]
+    start = size - int(end["rows"]) * _ROW.itemsize
+    if end["magic"] != _MAGIC or start < 0:
+        return None
+    data = os.pread(fd, size - start, start)
+    if zlib.crc32(data) != end["crc"]:
+        return None
+    rows = np.frombuffer(data, _ROW)
+    return rows if 4 * int(rows["words"].sum()) == start else None
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process was faster to remove it
+        return 0
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
