@@ -179,6 +179,18 @@ class Client(Connection):
         """Ask again for the answers of an ended batch that failed or were cancelled."""
         return self._post(BatchOut, f"/api/batches/{_segment(batch_id)}/retry")
 
+    def rewrite(
+        self, source: str, kind: str, teacher: str | None = None, *, idempotency_key: str | None = None, **more: Any
+    ) -> SubmitOut:
+        """Rewrite the traces of a batch, or those that a version (NAME@N) keeps, into a new batch with their parents.
+
+        `kind` is `compact`, by `teacher`, or `answer_only`. `more`: the other fields of `RewriteIn`.
+        """
+        name, at, number = source.partition("@")
+        path = _version(name, int(number), "rewrites") if at else f"/api/batches/{_segment(source)}/rewrites"
+        body = {"kind": kind, **given({"teacher": teacher, **more})}
+        return self._post(SubmitOut, path, json=body, headers=_key(idempotency_key))
+
     def questions(self, batch_id: str, outcome: str = "keep") -> Iterator[Object]:
         """Yield the questions of a batch as prompt lines; with `reject` what is unusable, with `all` both."""
         with self._stream(f"/api/batches/{_segment(batch_id)}/questions", params={"outcome": outcome}) as answer:

@@ -27,6 +27,7 @@ from service.cli import (
     licences,
     questions,
     report,
+    rewrite,
     runs,
     soft_labels,
     status,
@@ -109,6 +110,7 @@ app.command()(status.wait)
 app.command()(status.cancel)
 app.command()(batches.retry)
 app.command()(soft_labels.soft_labels)
+app.command()(rewrite.rewrite)
 app.command("traces")(traces.list_traces)
 app.command()(traces.trace)
 app.command()(traces.why)

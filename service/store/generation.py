@@ -127,7 +127,8 @@ def progress(session: Session, batch_id: str) -> None:
 
 def finish(session: Session, job: Job) -> None:
     """End a shard that has nothing missing, and its batch when this was the last one."""
-    # Where prompts may end early, or a person rejects what is yet to be rewritten, what was done is what there was to do.
+    # Where prompts may end early, or a person rejects what is yet to be rewritten, what was done in the end is what
+    # there was to do.
     found = batches.get(session, job.subject)
     asked = col(Job.stored) + col(Job.failed) if found.accept_k or found.rewrite else None
     queue.finish(session, job, total=asked)

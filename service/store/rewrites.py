@@ -39,7 +39,8 @@ Key = tuple[int, str, int]
 """Prompt id, teacher and sample index of an old trace: the order in which they are taken, and where to go on."""
 _COPIED = ("line", "messages", "reference", "verifier", "category", "source", "license", "meta")
 """What a copy of a prompt has of the original."""
-_OLD = ("teacher", "sample_index", "reasoning", "response", "finish_reason", "prompt_tokens", "completion_tokens")
+_TOKENS = ("prompt_tokens", "completion_tokens", "reasoning_tokens")
+_OLD = ("teacher", "sample_index", "reasoning", "response", "finish_reason", *_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +238,7 @@ def take(
     done = _done(session, list(ids.values()))
     edits = _edits(session, [row.id for row in rows])
     old = [
-        Old(
-            trace_id=row.id,
-            prompt_id=ids[keys[row.prompt_id]],
-            messages=row.messages,
-            reasoning_tokens=row.reasoning_tokens,
-            **({name: getattr(row, name) for name in _OLD} | edits.get(row.id, {})),
-        )
+        Old(trace_id=row.id, prompt_id=ids[keys[row.prompt_id]], **_text_and_tokens(row, edits))
         for row in rows
         if (ids[keys[row.prompt_id]], row.teacher, row.sample_index) not in done
     ]
@@ -251,11 +246,17 @@ def take(
     return old, (last.prompt_id, last.teacher, last.sample_index)
 
 
+def _text_and_tokens(row: Any, edits: Mapping[int, str]) -> dict[str, Any]:
+    found = {name: getattr(row, name) for name in ("messages", *_OLD)}
+    return found | {"response": edits[row.id]} if row.id in edits else found
+
+
 def _page(job: Job, batch: Batch, after: Key | None, limit: int) -> Any:
     place = (col(Trace.prompt_id), col(Trace.teacher), col(Trace.sample_index))
     query = (
         select(  # pyright: ignore[reportCallIssue]
-            *(col(column) for column in (Trace.id, Trace.prompt_id, Trace.reasoning_tokens)),
+            col(Trace.id),
+            col(Trace.prompt_id),
             *(getattr(Trace, name) for name in _OLD),
             *(getattr(Prompt, name) for name in ("key", *_COPIED)),
             col(Trace.batch_id).label("of"),
@@ -281,14 +282,14 @@ def _done(session: Session, prompt_ids: Sequence[int]) -> set[Key]:
             for table in (Trace, Failure)
         )
     )
-    return {(row[0], row[1], row[2]) for row in session.connection().execute(ended)}
+    return {(prompt_id, *rest) for prompt_id, *rest in map(tuple, session.connection().execute(ended))}
 
 
-def _edits(session: Session, trace_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+def _edits(session: Session, trace_ids: Sequence[int]) -> dict[int, str]:
     """Return the responses that people edited, by trace; the newest thing anybody said counts."""
     query = select(Review.trace_id, Review.response).where(col(Review.trace_id).in_(trace_ids))  # pyright: ignore[reportCallIssue, reportArgumentType]
-    newest = {row[0]: row[1] for row in session.connection().execute(query.order_by(col(Review.id)))}
-    return {trace_id: {"response": text} for trace_id, text in newest.items() if text is not None}
+    newest = dict(map(tuple, session.connection().execute(query.order_by(col(Review.id)))))
+    return {trace_id: text for trace_id, text in newest.items() if text is not None}
 
 
 def answer_only(old: Old) -> dict[str, Any]:
@@ -339,10 +340,20 @@ def store(
     lease_s: float,
     traces: Sequence[dict[str, Any]],
     failures: Sequence[dict[str, Any]],
-    **spent: float,
+    prompt_tokens: int,
+    completion_tokens: int,
+    busy_s: float,
 ) -> None:
-    """Keep what became of some old traces, with the tokens `spent` on it. Raises LeaseLost."""
+    """Keep what became of some old traces, and what was spent on it. Raises LeaseLost."""
     mine = {"batch_id": job.subject}
-    new, ended = [mine | row for row in traces], [mine | row for row in failures]
-    generation.store(session, job, lease_s=lease_s, traces=new, failures=ended, **spent)
+    generation.store(
+        session,
+        job,
+        lease_s=lease_s,
+        traces=[mine | row for row in traces],
+        failures=[mine | row for row in failures],
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        busy_s=busy_s,
+    )
     generation.progress(session, job.subject)

@@ -118,6 +118,9 @@ class BatchOut(Given):
     token_budget: int | None
     sampling: dict[str, Any]
     meta: dict[str, Any]
+    rewrite: dict[str, Any] | None
+    """Whose traces it holds rewritten (`batches`, `version`), and how (`kind`, `teacher`, `instruction`, `share_max`);
+    None where its prompts were asked."""
     prompts: int
     counts: Counts
     reasons: dict[str, int]

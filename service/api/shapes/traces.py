@@ -17,7 +17,12 @@ class TraceOut(Given):
     reference: str | None
     category: str
     teacher: str
+    """Whose the response is."""
     sample_index: int
+    parent_id: int | None
+    """The trace that a rewriter made this one from."""
+    rewriter: str | None
+    """The teacher that wrote the reasoning anew."""
     reasoning: str
     response: str
     finish_reason: str
