@@ -82,8 +82,9 @@ class Training(BaseModel):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_length: PositiveInt | None = None
     """Tokens of a row. None: the longest row of the data, as far as the student's positions go."""
-    on_too_long: Literal["refuse", "drop_to_rejected"] = "refuse"
-    """A row that does not fit whole stops the run, or is set aside in `rejected.parquet` of the run. None is cut."""
+    on_unfit: Literal["refuse", "drop_to_rejected"] = "refuse"
+    """A row that does not fit whole, or that the chat template renders wrongly, stops the run, or is set aside in
+    `rejected.parquet` of the run with the reason. None is cut. `retort render` tells beforehand."""
     order: Literal["shuffled", "similar_lengths", "as_exported", "short_first"] = "shuffled"
     """Shuffled by the seed each epoch, or so that rows of similar length share a batch and little is padded; the last
     two keep their order in every epoch (a curriculum)."""

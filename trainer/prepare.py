@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,9 @@ from trainer.base import Base, count_parameters, find_base, load_tokenizer, stop
 from trainer.config import Training, pick_learning_rate
 from trainer.dialect import Dialect, find_dialect
 from trainer.errors import TrainerError
-from trainer.render import Renderer, fit, render, write_dropped
+from trainer.render import Renderer, render
 from trainer.supervisor import Supervisor, is_main_process
+from trainer.unfit import RejectedWriter, find_unfit, keep_unfit, refusal
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,6 +27,8 @@ SAMPLING = {
     "short_first": "sequential",
 }
 """How transformers' Trainer calls the orders."""
+SPLITS: tuple[dataset.Split, ...] = ("train", "eval")
+"""What goes through the student's chat template: to learn from, and to measure the loss on."""
 LOG_STEPS_MAX = 10
 """TRL's default; short runs log a hundred times."""
 SAVE_STEPS_MAX = 500
@@ -48,29 +53,25 @@ class Prepared:
 
 
 def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Supervisor) -> Prepared:
-    """Check the base, render every row and emit `rendered`. Writes `out/cache` and perhaps `out/rejected.parquet`."""
+    """Check the base, render every row and emit `rendered`. Writes `out/cache` and perhaps `out/rejected.parquet`.
+
+    Raises TrainerError as `trainer.base` and `trainer.dialect` do, and one of `trainer.unfit`'s reasons.
+    """
     base = find_base(config.student, config.revision)
     tokenizer = load_tokenizer(base.path, config.chat_template, config.eos_token)
     dialect = find_dialect(tokenizer, config.completion)
     renderer = Renderer(tokenizer, dialect, stop_tokens(base.path, tokenizer))
     key = json.dumps([folder.manifest.sha256, base.name, base.commit, config.model_dump()], sort_keys=True)
-
-    rows = render(_load(folder, "train", out), renderer, f"train {key}")
-    limits = [limit for limit in (config.max_length, base.positions_max) if limit]
-    tokens_max = min([max(rows["tokens"]), *limits])
-    rows, over = fit(rows, tokens_max, drop=config.on_too_long == "drop_to_rejected")
-    if over and is_main_process():
-        write_dropped(folder.files("train"), over, tokens_max, out / "rejected.parquet")
-    if not len(rows):
-        raise TrainerError("no_training_rows", f"no row of {folder.name} fits within {tokens_max} tokens")
-    held_out = None
-    if folder.files("eval"):
-        # A row that is too long to measure the loss on is no reason to stop.
-        held_out, _ = fit(render(_load(folder, "eval", out), renderer, f"eval {key}"), tokens_max, drop=True)
+    splits: dict[dataset.Split, Dataset] = {
+        split: render(_load(folder, split, out), renderer, f"{split} {key}") for split in SPLITS if folder.files(split)
+    }
+    tokens_max = min([max(splits["train"]["tokens"]), *tokens_limits(config, base)])
+    fit, dropped = _fit(config, folder, splits, tokens_max, out)
+    rows, held_out = fit["train"], fit.get("eval")
     supervisor.emit(
         "rendered",
         rows=len(rows),
-        dropped=len(over),
+        dropped=dropped,
         tokens=sum(rows["tokens"]),
         tokens_longest=max(rows["tokens"]),
         reasoning_key=dialect.key,
@@ -82,9 +83,14 @@ def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Sup
         dialect=dialect,
         rows=_by_length(rows) if config.order == "short_first" else rows,
         held_out=held_out if held_out is not None and len(held_out) else None,
-        dropped=len(over),
+        dropped=dropped,
         tokens_max=tokens_max,
     )
+
+
+def tokens_limits(config: Training, base: Base) -> list[int]:
+    """Return what limits the tokens of a row: the setting and the student's positions, as far as they are known."""
+    return [limit for limit in (config.max_length, base.positions_max) if limit]
 
 
 def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[str, Any]:
@@ -136,6 +142,33 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
         "disable_tqdm": True,
         "report_to": "none",
     }
+
+
+def _fit(
+    config: Training, folder: dataset.Folder, splits: "dict[dataset.Split, Dataset]", tokens_max: int, out: Path
+) -> "tuple[dict[dataset.Split, Dataset], int]":
+    """Return the rows that can be trained on, and how many of those to train on were set aside."""
+    unfit = {split: find_unfit(rows, tokens_max) for split, rows in splits.items()}
+    to_train = unfit["train"]
+    # A row that only the loss cannot be measured on is no reason to stop.
+    if to_train and config.on_unfit == "refuse":
+        ids = splits["train"]["id"]
+        raise refusal({ids[place]: found for place, found in to_train.items()}, len(splits["train"]), tokens_max)
+    target = out / "rejected.parquet"
+    if is_main_process():
+        with RejectedWriter(target) as writer:
+            for split in splits:
+                keep_unfit(writer, folder.files(split), unfit[split], split)
+    if len(to_train) == len(splits["train"]):
+        told = Counter(found.reason for found in to_train.values()).most_common()
+        reasons = ", ".join(f"{count} {reason}" for reason, count in told)
+        raise TrainerError("no_training_rows", f"no row of {folder.name} fits this student ({reasons}): see {target}")
+    return {split: _without(rows, unfit[split]) for split, rows in splits.items()}, len(to_train)
+
+
+def _without(rows: "Dataset", unfit: Collection[int]) -> "Dataset":
+    fit = rows.select([place for place in range(len(rows)) if place not in unfit]) if unfit else rows
+    return fit.remove_columns(["problems", "detail"])
 
 
 def _by_length(rows: "Dataset") -> "Dataset":

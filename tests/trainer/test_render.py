@@ -53,7 +53,7 @@ def test_only_the_reply_is_in_the_loss(student: Path) -> None:
     assert learnt == f"<think>\n{row['reasoning']}\n</think>\n\n{row['response']}<|im_end|>\n"
     assert len(tokens) == len(labels) == rendered["tokens"][0]
     assert rendered["reply_tokens"][0] == sum(label != IGNORED for label in labels)
-    assert rendered["problem"] == [""]
+    assert rendered["problems"] == [[]]
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,19 @@ def test_only_the_reply_is_in_the_loss(student: Path) -> None:
     ],
 )
 def test_a_row_that_renders_wrongly_says_how(student: Path, template: str, problem: str) -> None:
-    assert renderer(student, template)(columns(make_row(5)))["problem"] == [problem]
+    assert renderer(student, template)(columns(make_row(5)))["problems"][0][0] == problem
     assert problem in PROBLEMS
 
 
 def test_a_response_without_reasoning_is_sound(student: Path) -> None:
-    assert renderer(student)(columns(make_row(5, reasoning="")))["problem"] == [""]
+    assert renderer(student)(columns(make_row(5, reasoning="")))["problems"] == [[]]
 
 
 def test_answer_only_leaves_the_reasoning_out(student: Path) -> None:
     made = renderer(student)
     silent = Renderer(made.tokenizer, Dialect(None, "", "", {}), made.stop_tokens)
     rendered = silent(columns(make_row(5)))
-    assert rendered["problem"] == [""]
+    assert rendered["problems"] == [[]]
     assert "starts with" not in made.tokenizer.decode(rendered["input_ids"][0])
 
 
@@ -137,13 +137,14 @@ def test_a_row_of_just_the_length_fits(student: Path, dataset: Build, tmp_path: 
 
 def test_rows_that_do_not_fit_can_be_set_aside_with_the_reason(student: Path, dataset: Build, tmp_path: Path) -> None:
     folder = dataset([make_row(1), make_row(3, reasoning="7 " * 4500)])
-    found, events = prepared(student, folder, tmp_path / "out", on_too_long="drop_to_rejected")
+    found, events = prepared(student, folder, tmp_path / "out", on_unfit="drop_to_rejected")
     assert list(found.rows["id"]) == [1]
     assert events[0]["dropped"] == 1
     (rejected,) = pq.read_table(tmp_path / "out" / "rejected.parquet").to_pylist()
     assert (rejected["id"], rejected["filter"], rejected["reason"]) == (3, "trainer", "would_be_cut")
     assert rejected["reasoning"] == "7 " * 4500
-    assert json.loads(rejected["evidence"])["tokens_max"] == 512
+    assert "at most 512 fit" in rejected["detail"]
+    assert json.loads(rejected["evidence"])["problems"] == ["would_be_cut"]
 
 
 def test_short_rows_can_come_first(student: Path, dataset: Build, tmp_path: Path) -> None:
