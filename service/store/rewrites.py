@@ -109,7 +109,7 @@ def order(
         state=BatchState.IN_PROGRESS,
         n=max(source.n for source in sources),
         sampling=dict(sampling) if teacher else _common_sampling(sources),
-        rewrite=how | options,
+        rewrite={**how, **options},
         idempotency_key=idempotency_key,
         body_sha256=digest,
         in_progress_at=time.time(),
