@@ -1,6 +1,6 @@
-"""Files of hashed texts: each written once, under a name of its own, and put in its place when it is whole.
+"""Files of what is known of texts: each written once, under a name of its own, and put in its place when it is whole.
 
-A record is the digest of a text (16 bytes), the CRC-32 of its hashes (4) and the hashes (4 bytes each). Behind the
+A record is a digest (16 bytes), the CRC-32 of a body (4) and the body: for a text its hashes, 4 bytes each. Behind the
 records comes a row for each that says where it is, and an end with the number and the CRC-32 of the rows. Places and
 lengths count words of 4 bytes.
 """
@@ -10,6 +10,7 @@ import shutil
 import time
 import uuid
 import zlib
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +18,6 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from filters.shingles import Sets
 
 BYTES_MAX = 16 * 2**30
 """Of a folder: some 14 million texts of 1.9 KB. Once it is full, or a tenth of the disk is no longer free, nothing more
@@ -62,14 +61,9 @@ def opened(folder: Path, prefix: str) -> Iterator[Opened]:
             yield file
 
 
-def keys(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+def keys_of(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:
     """Return the first 8 bytes of each digest."""
     return np.frombuffer(b"".join(digests), np.uint64)[::2]
-
-
-def head(digest: bytes, hashes: bytes | memoryview) -> bytes:
-    """Return what a record of these hashes begins with."""
-    return digest + zlib.crc32(hashes).to_bytes(4, "little")
 
 
 class Writer:
@@ -78,12 +72,13 @@ class Writer:
     def __init__(self, folder: Path, prefix: str, bytes_max: int):
         self._folder, self._prefix, self._bytes_max = folder, prefix, bytes_max
         self._part: IO[bytes] | None = None
-        self._rows: list[Rows] = []
+        self._digests: list[bytes] = []
+        self._words = array("q")
         self._size = 0
         self._ended = False
 
-    def add(self, digests: Sequence[bytes], sets: Sets) -> None:
-        """Write the sets of these texts."""
+    def add(self, digest: bytes, body: bytes) -> None:
+        """Write a record; the body is a multiple of 4 bytes."""
         if self._ended:
             return
         try:
@@ -92,10 +87,10 @@ class Writer:
                     self._ended = True
                     return
                 self._part = (self._folder / f"{self._prefix}-{uuid.uuid4().hex}.part").open("xb")
-            for number, digest in enumerate(digests):
-                hashes = sets.of(number).tobytes()
-                self._part.write(head(digest, hashes) + hashes)
-            self._add_rows(digests, np.diff(sets.ends, prepend=0) + HEAD_BYTES // 4)
+            self._part.write(digest + zlib.crc32(body).to_bytes(4, "little") + body)
+            self._digests.append(digest)
+            self._words.append((HEAD_BYTES + len(body)) // 4)
+            self._size += HEAD_BYTES + len(body)
             if self._size >= SEALED_BYTES:
                 self._seal()
         except OSError:
@@ -107,21 +102,20 @@ class Writer:
         with suppress(OSError):
             self._seal()
 
-    def _add_rows(self, digests: Sequence[bytes], words: npt.NDArray[np.int64]) -> None:
-        rows = np.zeros(len(digests), _ROW)
-        rows["key"], rows["words"] = keys(digests), words
-        rows["start"] = self._size // 4 + np.cumsum(words) - words
-        self._rows.append(rows)
-        self._size += 4 * int(words.sum())
-
     def _seal(self) -> None:
         """Finish the file, with shorter ones taken in; each byte is copied a handful of times."""
         if self._part is None:
             return
         try:
-            others = sorted(self._folder.glob(f"{self._prefix}-*.sets"), key=_bytes)
-            taken = [path for path in others if self._take(path)]
-            rows = np.concatenate(self._rows)
+            rows = np.zeros(len(self._digests), _ROW)
+            rows["key"], rows["words"] = keys_of(self._digests), self._words
+            rows["start"] = np.cumsum(rows["words"]) - rows["words"]
+            taken = list[Path]()
+            for path in sorted(self._folder.glob(f"{self._prefix}-*.sets"), key=_bytes):
+                if (more := self._take(path)) is not None:
+                    # In front: of two records of one text the newer one counts.
+                    rows = np.concatenate((more, rows))
+                    taken.append(path)
             end = np.array([(_MAGIC, len(rows), zlib.crc32(rows.tobytes()))], _END)
             self._part.write(rows.tobytes() + end.tobytes())
             self._part.close()
@@ -132,23 +126,21 @@ class Writer:
         finally:
             self._drop()
 
-    def _take(self, path: Path) -> bool:
-        """Copy the records of a file that is not much longer than what is written."""
+    def _take(self, path: Path) -> Rows | None:
+        """Copy the records of a file that is not much longer than what is written, and return their rows."""
         if self._part is None or _bytes(path) > min(2 * self._size, FILE_BYTES_MAX - self._size):
-            return False
+            return None
         file = _open(path)
         if file is None:
-            return False
+            return None
         left = 4 * int(file.rows["words"].sum())
         with os.fdopen(file.fd, "rb") as source:
             while left and (data := source.read(min(left, _COPY_BYTES))):
                 left -= self._part.write(data)
         rows = file.rows.copy()
-        rows["start"] += self._size // 4
-        # In front: of two records of one text the newer one counts.
-        self._rows.insert(0, rows)
+        rows["start"] += np.uint64(self._size // 4)
         self._size += 4 * int(rows["words"].sum())
-        return True
+        return rows
 
     def _drop(self) -> None:
         """Begin anew; an unfinished file is removed."""
@@ -156,7 +148,7 @@ class Writer:
             with suppress(OSError):
                 self._part.close()
             Path(self._part.name).unlink(missing_ok=True)
-        self._part, self._rows, self._size = None, [], 0
+        self._part, self._digests, self._words, self._size = None, [], array("q"), 0
 
     def _room(self) -> bool:
         """Make room for one more file; return whether there is."""

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters.bands import RECALL_MIN, bands
 from filters.near_duplicate import CHUNK, NearDuplicate
 from filters.shingles import jaccard, normal, shingles
-from filters.twins import RECALL_MIN, TwinIndex, bands
+from filters.twins import TwinIndex
 
 VOCABULARY = [f"{random.Random(number).getrandbits(40):x}" for number in range(3000)]
 
