@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -26,6 +26,7 @@ class Consistency(Filter):
     wrong steps teaches the steps; no verifier sees it. What has letters or two readings is passed over.
     """
 
+    version: ClassVar[int] = 2
     kind: Literal["consistency"] = "consistency"
     wrong_steps_max: NonNegativeInt = 0
     """A step that is written again later with its right result was corrected and does not count."""

@@ -21,16 +21,18 @@ _DEPTH_MAX = 10
 _STRETCH = re.compile(r"[\d+\-*/^().= ]+")
 _FRACTION = re.compile(r"\\[dt]?frac\s{0,3}\{([^{}\n]{1,60})\}\s{0,3}\{([^{}\n]{1,60})\}")
 _SPELLINGS = [
-    (re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|[×·∙]"), "*"),  # noqa: RUF001 - signs that models write for times
-    (re.compile(r"(?<=\d)( {0,3})[xX]( {0,3})(?=\d)"), r"\1*\2"),
-    (re.compile(r"\\div(?![A-Za-z])|÷"), "/"),
-    (re.compile(r"[−–]"), "-"),  # noqa: RUF001 - minus and dash
-    (re.compile(r"\\(?:left|right)(?=[()])|\\!|\{,\}|\u200b"), ""),
-    (re.compile(r"\\?[$€£]|\\[,;:(\[)\]]|~|\\quad(?![A-Za-z])|&(?==)|\*\*(?=\s|$)"), " "),
-    (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"(?m)^[ \t]{0,20}(?:\d{1,3}[.)]|[*•-]) "), "\n"),
-    (re.compile(r"\*\*(?= ?[\d(])"), "^"),
+    ("\\×·∙", r"\\(?:times|cdot|ast)(?![A-Za-z])|[×·∙]", "*"),  # noqa: RUF001 - signs that models write for times
+    ("xX", r"(?<=\d)( {0,3})[xX]( {0,3})(?=\d)", r"\1*\2"),
+    ("\\÷", r"\\div(?![A-Za-z])|÷", "/"),
+    ("−–", r"[−–]", "-"),  # noqa: RUF001 - minus and dash
+    ("\\{\u200b", r"\\(?:left|right)(?=[()])|\\!|\{,\}|\u200b", ""),
+    ("\\$€£~&*", r"\\?[$€£]|\\[,;:(\[)\]]|~|\\quad(?![A-Za-z])|&(?==)|\*\*(?=\s|$)", " "),
+    (",", r"(?<=\d),(?=\d{3}(?!\d))", ""),
+    (".)*•-", r"(?m)^[ \t]{0,20}(?:\d{1,3}[.)]|[*•-]) ", "\n"),
+    ("*", r"\*\*(?= ?[\d(])", "^"),
 ]
+"""Signs of which a text has one wherever it has the pattern, the pattern, and what it is read as."""
+_READ_AS = [(frozenset(signs), re.compile(pattern), plain) for signs, pattern, plain in _SPELLINGS]
 _GLUED_BEFORE = re.compile(r"[\w)\]}^\\√!%°:.,/|]$")
 _WORD_BEFORE = re.compile(
     r"\b(?:of|plus|minus|times|over|by|log|ln|sin|cos|tan|sqrt|root|mod|lcm|gcd|negative|twice|half|between|hundred"
@@ -38,6 +40,8 @@ _WORD_BEFORE = re.compile(
     re.IGNORECASE,
 )
 """What stands before a stretch that is only the end of something longer."""
+_GOES_ON = re.compile(rf"[-+*/^=(×·÷]$|{_WORD_BEFORE.pattern}", re.IGNORECASE)
+"""At the end of a line: the next one goes on with it."""
 _AFTER = re.compile(
     r"[A-Za-z_^{(\[!%√°:/|]|,\d|[^\W\d]"
     r"| {0,3}(?:%|\?|!=|\\(?!text|mathrm|mbox|boxed|approx|implies|Rightarrow|qquad|\\|n)"
@@ -50,6 +54,8 @@ _NUMBER = re.compile(
     r"\(\((-?\d{1,40})\)/\((\d{1,40})\)\)|(?<![\w.)\-])(-?\d{1,40}(?:\.\d{1,40})?)(?!\d)(?:/(\d{1,40})(?![\d.]))?"
 )
 _TAIL_CHARS = 4000
+_SHORT_TAIL_CHARS, _CUT_NUMBERS_MAX = 400, 3
+_SIMPLE = re.compile(r" *(\d{1,15}(?:\.\d{1,5})?) *([-+*/]) *(\d{1,15}(?:\.\d{1,5})?) *", re.ASCII)
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|([+\-*/^()]))")
 
 
@@ -85,26 +91,44 @@ class Equation:
 
 def equations(text: str) -> Iterator[Equation]:
     """Yield the equations of a text in order. What cannot be read for certain is passed over."""
-    plain = _plain(text)
+    earlier = ""
+    for line in text.split("\n"):
+        if "=" in line:
+            # No equation goes beyond a full stop; most sentences have none and need no reading.
+            for place, sentence in enumerate(line.split(". ")):
+                if "=" in sentence:
+                    yield from _of_sentence(_plain(sentence), earlier if place == 0 else "")
+        earlier = line if line and not line.isspace() else ""
+
+
+def _of_sentence(plain: str, earlier: str) -> Iterator[Equation]:
     for found in _STRETCH.finditer(plain):
         if "=" not in found[0]:
             continue
         before = plain[max(0, found.start() - 12) : found.start()]
-        after = plain[found.end() : found.end() + 16]
-        yield from _of_stretch(found[0], before, after)
+        if not before and _GOES_ON.search(earlier[-12:].rstrip()):
+            continue
+        yield from _of_stretch(found[0], before, plain[found.end() : found.end() + 16])
 
 
 def written(text: str, count: int) -> list[Fraction]:
     """Return the last numbers near the end of a text in order, fractions as one."""
-    found = _NUMBER.findall(_plain(text[-_TAIL_CHARS:]))[-count:]
-    pairs = ((top or number, bottom or below or "1") for top, bottom, number, below in found)
+    end = text[-_TAIL_CHARS:]
+    found = _NUMBER.findall(_plain(end[-_SHORT_TAIL_CHARS:]))
+    # What the cut went through may read as other numbers, but only the first of them.
+    if len(found) < count + _CUT_NUMBERS_MAX and len(end) > _SHORT_TAIL_CHARS:
+        found = _NUMBER.findall(_plain(end))
+    pairs = ((top or number, bottom or below or "1") for top, bottom, number, below in found[-count:])
     return [Fraction(top) / Fraction(bottom) for top, bottom in pairs if Fraction(bottom)]
 
 
 def _plain(text: str) -> str:
-    text = _FRACTION.sub(r"((\1)/(\2))", text)
-    for pattern, replacement in _SPELLINGS:
-        text = pattern.sub(replacement, text)
+    if "\\" in text:
+        text = _FRACTION.sub(r"((\1)/(\2))", text)
+    there = set(text)
+    for signs, pattern, plain in _READ_AS:
+        if not signs.isdisjoint(there):
+            text = pattern.sub(plain, text)
     return text.replace("{", "(").replace("}", ")")
 
 
@@ -135,6 +159,8 @@ def _value(side: str) -> Value | None:
     plain = side.strip()
     if plain.isdecimal() and plain.isascii() and len(plain) <= _DIGITS_MAX:  # half of all sides: a short way for them
         return Value(int(plain), False, False)
+    if (simple := _SIMPLE.fullmatch(side)) and (number := _worked(simple[1], simple[2], simple[3])) is not None:
+        return Value(number, "." in side, True)
     tokens: list[str] = []
     place, end = 0, len(side.rstrip())
     while place < end:
@@ -152,6 +178,18 @@ def _value(side: str) -> Value | None:
         return None
     worked = any(token in "+*/^" or (token == "-" and at) for at, token in enumerate(tokens))  # noqa: S105 - no password
     return Value(number, any("." in token for token in tokens), worked)
+
+
+def _worked(one: str, sign: str, other: str) -> Number | None:
+    """Work out two figures and a sign between them, as most sides are: a short way for what `_Reader` does."""
+    left, right = _figure(one), _figure(other)
+    if sign == "/":
+        return Fraction(left) / right if right else None
+    return left + right if sign == "+" else left - right if sign == "-" else left * right
+
+
+def _figure(text: str) -> Number:
+    return Fraction(text) if "." in text else int(text)
 
 
 class _Reader:

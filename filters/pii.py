@@ -1,10 +1,11 @@
 """Filter `pii`: secrets and obvious personal data that a teacher wrote out."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from filters.base import Filter
 from filters.sample import Sample
@@ -34,6 +35,15 @@ _BRANDS = re.compile(
 _PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{6,24}")
 """Without a region only numbers with a country code have one meaning."""
 _PHONE_TRIES_MAX = 1000
+_WIDER = {
+    "email": "@",
+    "iban": r"[A-Z]{2}\p{Nd}{2}(?: ?[A-Z0-9]{4}){2}",
+    "card": r"\p{Nd}(?:[ -]?\p{Nd}){12}",
+    "phone": r"\+\p{Nd}[\p{Nd} ()./-]{6}",
+}
+"""What every find begins with, without the look-around that RE2 has not."""
+_SIEVE_BYTES_MAX = 64 << 20
+"""Of RE2's tables at most; a few hundred kilobytes are enough."""
 
 
 class Found(NamedTuple):
@@ -69,17 +79,18 @@ class Pii(Filter):
         return list(islice(dict.fromkeys(islice(self._found(text), 10 * _FOUND_MAX)), _FOUND_MAX))
 
     def _found(self, text: str) -> Iterator[Found]:
+        possible = _possible(text)
         if "secret" in self.find:
-            yield from _secrets(text)
-        if "email" in self.find and "@" in text:
+            yield from _secrets(text, [pattern for place, pattern in enumerate(_patterns()) if place in possible])
+        if "email" in self.find and "email" in possible:
             for match in _EMAIL.finditer(text):
                 if not _NOBODYS.search(match[0]):
                     yield Found("email", match.start(), match[0])
-        if "iban" in self.find:
+        if "iban" in self.find and "iban" in possible:
             yield from _checked("iban", _IBAN, text)
-        if "card" in self.find:
+        if "card" in self.find and "card" in possible:
             yield from _checked("card", _CARD, text)
-        if "phone" in self.find and "+" in text:
+        if "phone" in self.find and "phone" in possible:
             yield from _phones(text)
 
 
@@ -89,12 +100,59 @@ def mask(found: Found) -> str:
     return f"{found.text[:shown]}… ({len(found.text)} characters)"
 
 
-def _secrets(text: str) -> Iterator[Found]:
-    for start in range(0, len(text), _PIECE_CHARS - _OVERLAP_CHARS):
+def _secrets(text: str, patterns: list[tuple[str, re.Pattern[str]]]) -> Iterator[Found]:
+    for start in range(0, len(text), _PIECE_CHARS - _OVERLAP_CHARS) if patterns else ():
         piece = text[start : start + _PIECE_CHARS]
-        for name, pattern in _patterns():
+        for name, pattern in patterns:
             for match in pattern.finditer(piece):
                 yield Found(f"secret: {name}", start + match.start(), match[0].strip("\"'= \n"))
+
+
+def _possible(text: str) -> set[int | str]:
+    """Return what may be in a text: places of patterns for secrets, names of the rest. Most texts hold nothing.
+
+    One pass of RE2 for all, a hundred times as fast as pattern by pattern.
+    """
+    sieve, named, always = _sieve()
+    # Half a surrogate pair is no valid text, yet models do write it; to RE2 it is as good as any other sign.
+    return always | {named[number] for number in sieve.Match(text.encode(errors="replace")) or ()}
+
+
+@lru_cache(maxsize=1)
+def _sieve() -> tuple[Any, list[int | str], set[int | str]]:
+    """Return the patterns as RE2 takes them, each finding all that the true one finds and a little more.
+
+    With them what each is for, and those that have to be tried on every text.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import re2
+
+    options = re2.Options()
+    options.max_mem = _SIEVE_BYTES_MAX
+    options.log_errors = False
+    sieve = re2.Set.SearchSet(options)
+    named: list[int | str] = []
+    always: set[int | str] = set()
+    wider = [(place, _widened(pattern)) for place, (_, pattern) in enumerate(_patterns())]
+    for what, pattern in [*wider, *_WIDER.items()]:
+        try:
+            sieve.Add(pattern)
+        except re2.error:  # a later release of the library may use what RE2 has not
+            always.add(what)
+        else:
+            named.append(what)
+    sieve.Compile()
+    return sieve, named, always
+
+
+def _widened(pattern: re.Pattern[str]) -> str:
+    """Return a pattern without what it asks of its surroundings, which differ from piece to piece."""
+    text = pattern.pattern
+    for edge in (r"(?!\w)", r"(?:\s|=|:|\"|^)", r"(?:\s|\"|$)"):
+        text = text.replace(edge, "")
+    text = re.sub(r"\{(\d+),\d+\}$", r"{\1}", text).replace(r"\d", r"\p{Nd}")
+    return f"(?i){text}" if pattern.flags & re.IGNORECASE else text
 
 
 @lru_cache(maxsize=1)

@@ -51,7 +51,10 @@ class Repetition(Filter):
         units, chars, piece, count = _repeated_lines(text)
         if chars >= self.chars_min and units > self.line_share_max:
             yield "repeated_lines", piece, count, units
-        units, chars, piece, count = _repeated_ngrams(text, self.ngram_words)
+        words = text.split()
+        if _repeated_at_most(words, self.ngram_words) <= self.ngram_share_max:
+            return
+        units, chars, piece, count = _repeated_ngrams(words, self.ngram_words)
         if chars >= self.chars_min and units > self.ngram_share_max:
             yield "repeated_ngrams", piece, count, units
 
@@ -82,12 +85,23 @@ def _repeated_lines(text: str) -> tuple[float, int, str, int]:
     return chars / total, chars, worst, counts[worst]
 
 
-def _repeated_ngrams(text: str, length: int) -> tuple[float, int, str, int]:
+def _repeated_at_most(words: list[str], length: int) -> float:
+    """Return a bound on the share of words in phrases of this length seen before, at a tenth of the cost.
+
+    A repeated stretch of m words, m being at least the length, has m - 2 repeated runs of three.
+    """
+    if length <= 3:
+        return 1.0
+    threes = list(zip(words, words[1:], words[2:], strict=False))
+    repeated = len(threes) - len(set(threes))
+    return repeated * length / (length - 2) / max(1, len(words))
+
+
+def _repeated_ngrams(words: list[str], length: int) -> tuple[float, int, str, int]:
     """Return the share of words and number of characters in phrases seen before, the commonest of them, its count.
 
     A word in several repeated phrases counts once.
     """
-    words = text.split()
     counts: Counter[tuple[str, ...]] = Counter()
     covered_to = covered = chars = 0
     for start in range(len(words) - length + 1):
