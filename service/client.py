@@ -303,7 +303,10 @@ class Client(Connection):
     def download(
         self, name: str, number: int, target: BinaryIO, *, progress: Progress | None = None, **query: Any
     ) -> None:
-        """Write a sealed version to `target`: a zip of its folder, or with `format="jsonl"` the rows of one `split`."""
+        """Write a sealed version to `target`: a zip of its folder, or with another `format` the rows of one `split`.
+
+        `query`: the fields of `DownloadQuery`.
+        """
         self._download(_version(name, number, "download"), target, progress, **query)
 
     def check_licence(self, teachers: Sequence[str], prompts: Sequence[str], base: str | None, use: str) -> Object:

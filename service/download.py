@@ -5,10 +5,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
-
-from service.errors import NotFound
-
 PIECE_BYTES = 2**20
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """Every file in the archive carries the same time, so that the same version gives the same bytes."""
@@ -45,20 +41,3 @@ def zipped(folder: Path) -> Iterator[bytes]:
                     target.write(chunk)
                     yield pieces.take()
     yield pieces.take()
-
-
-def jsonl(folder: Path, split: str) -> Iterator[bytes]:
-    """Yield the rows of one split as JSON lines; NotFound when the split holds nothing."""
-    files = sorted((folder / "data").glob(f"{split}-*.parquet"))
-    if not files:
-        raise NotFound(f"{folder.parent.name} {folder.name} has no rows in its '{split}' split")
-    return _rows(files)
-
-
-def _rows(files: list[Path]) -> Iterator[bytes]:
-    import pyarrow.parquet as pq
-
-    for path in files:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1000):
-                yield b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in batch.to_pylist())

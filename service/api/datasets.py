@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 
 from service import curation, download
 from service.api.deps import After, DatabaseDep, Limit, SettingsDep
 from service.api.shapes.datasets import ControlIn, VersionIn, VersionOut
-from service.errors import Conflict
+from service.api.shapes.exports import DownloadQuery
+from service.errors import Conflict, NotFound
+from service.exports import FORMATS, PARQUET
+from service.exports.sealed import Sealed
 from service.models import DatasetVersion, VersionState
 from service.settings import Settings
 from service.store import datasets
@@ -18,7 +21,6 @@ from service.store.database import Database
 from service.views import ledger_row, version_out
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"])
-Split = Literal["train", "eval", "test"]
 
 
 @router.post("", response_model=VersionOut, status_code=202)
@@ -93,15 +95,47 @@ def take(
     number: int,
     database: DatabaseDep,
     settings: SettingsDep,
-    format: Literal["parquet", "jsonl"] = "parquet",
-    split: Split = "train",
-) -> StreamingResponse:
-    """Download the export folder as a zip (`parquet`), or one split as JSON lines (`jsonl`)."""
-    folder = _sealed(database, settings, name, number, licensed=True)
-    chunks: Iterator[bytes] = download.zipped(folder) if format == "parquet" else download.jsonl(folder, split)
-    ending, kind = ("zip", "application/zip") if format == "parquet" else (f"{split}.jsonl", "application/jsonl")
-    headers = {"Content-Disposition": f'attachment; filename="{name}-v{number}.{ending}"'}
+    query: Annotated[DownloadQuery, Query()],
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Download the export folder as a zip (`parquet`), or one split as JSON lines in one of the other formats.
+
+    The ETag stands for the bytes: the same version asked for in the same way is the same file.
+    """
+    sealed = Sealed(_sealed(database, settings, name, number, licensed=True))
+    if query.format == PARQUET:
+        query.refuse_knobs()
+        tag, ending, kind = f'"{sealed.manifest.sha256}"', "zip", "application/zip"
+        chunks: Iterator[bytes] = download.zipped(sealed.folder)
+    else:
+        form, wish = FORMATS[query.format], query.wish()
+        tag, ending, kind = form.etag(sealed.manifest.sha256, query.split, wish), _ending(query), "application/jsonl"
+        chunks = form.lines(sealed, query.split, wish)
+    headers = {"ETag": tag, "Content-Disposition": f'attachment; filename="{name}-v{number}.{ending}"'}
+    if if_none_match is not None and tag in (each.strip() for each in if_none_match.split(",")):
+        return Response(status_code=304, headers=headers)
     return StreamingResponse(chunks, media_type=kind, headers=headers)
+
+
+@router.get("/{name}/versions/{number}/download/settings", response_class=PlainTextResponse)
+def take_settings(
+    name: str, number: int, database: DatabaseDep, settings: SettingsDep, query: Annotated[DownloadQuery, Query()]
+) -> Response:
+    """Return the file with which a format's reader is told of the downloads: `dataset_info.json`, `axolotl.yaml`."""
+    manifest = Sealed(_sealed(database, settings, name, number, licensed=True)).manifest
+    form = FORMATS.get(query.format)
+    if form is None or form.settings is None:
+        having = ", ".join(each.name for each in FORMATS.values() if each.settings)
+        raise NotFound(f"readers of '{query.format}' need no settings; those of {having} do")
+    files = {split: f"{name}-v{number}.{_ending(query, split)}" for split in manifest.splits}
+    filename, text = form.settings(f"{name}-v{number}", files, query.wish())
+    return PlainTextResponse(text, headers={"Content-Disposition": f'attachment; filename="{filename}"'})
+
+
+def _ending(query: DownloadQuery, split: str | None = None) -> str:
+    """Return the end of a file's name: two formats of one split can lie beside each other."""
+    place = split or query.split
+    return f"{place}.jsonl" if query.format == "jsonl" else f"{place}.{query.format}.jsonl"
 
 
 @router.get("/{name}/versions/{number}/card", response_class=FileResponse)

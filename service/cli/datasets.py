@@ -14,8 +14,8 @@ from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 from service.cli.words import clean, percent, size
 
 if TYPE_CHECKING:
-    from filters.manifest import Manifest
     from service.api.shapes.datasets import PreviewOut
+    from service.cli.exports import Brought
 
 Use = Literal["research", "commercial"]
 
@@ -93,33 +93,62 @@ def control(
 def export(
     ctx: typer.Context,
     version: Annotated[str, typer.Argument(help="NAME@N.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to make; NAME-vN when left out.")] = None,
-    format: Annotated[Literal["parquet", "jsonl"], typer.Option(help="How the rows are written.")] = "parquet",
+    out: Annotated[Path | None, typer.Option(help="Folder to make; NAME-vN, with the format, when left out.")] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="parquet (the sealed folder), jsonl, messages, prompt_completion, preference, openai, sharegpt, "
+            "alpaca or axolotl."
+        ),
+    ] = "parquet",
+    split: Annotated[
+        list[str] | None, typer.Option(help="train, eval or test; may be given more than once. All, when left out.")
+    ] = None,
+    reasoning: Annotated[
+        str | None,
+        typer.Option(metavar="field|inline|drop", help="Where it goes; a field where the format has one, else inline."),
+    ] = None,
+    reasoning_key: Annotated[
+        str | None, typer.Option(help="What that field is called; reasoning_content, as most templates read it.")
+    ] = None,
+    worse: Annotated[
+        list[str] | None,
+        typer.Option(help="For preference: a filter whose rejections are worse answers; verified when left out."),
+    ] = None,
+    pairs_max: Annotated[int | None, typer.Option(help="For preference: pairs of one prompt at most; 4.")] = None,
     json: Json = False,
 ) -> None:
-    """Bring a sealed version here as a folder, and check every file against its manifest."""
+    """Bring a sealed version here as a folder, in the format that a trainer reads."""
     terminal = begin(ctx, json)
     from service.cli.exports import bring
+    from service.errors import nearest
+    from service.exports import FORMATS, PARQUET
 
     name, number = split_version(version)
-    folder = out or Path(f"{name}-v{number}")
-    manifest = bring(terminal, name, number, folder, format)
-    rows = {split: sum(part.rows for part in parts) for split, parts in manifest.splits.items()}
-    told = {"path": str(folder), "format": format, "rows": rows, "sha256": manifest.sha256}
-    terminal.show(told, lambda terminal: _view_export(terminal, folder, format, manifest, rows))
+    if format != PARQUET and format not in FORMATS:
+        raise Refused(f"--format: there is no '{format}'{nearest(format, [PARQUET, *FORMATS])}")
+    if split and format == PARQUET:
+        raise Refused("--split: parquet brings the whole sealed folder; --format jsonl has the same rows by split")
+    folder = out or Path(f"{name}-v{number}" if format in {PARQUET, "jsonl"} else f"{name}-v{number}-{format}")
+    wish = {"reasoning": reasoning, "reasoning_key": reasoning_key, "worse": worse, "pairs_max": pairs_max}
+    brought = bring(terminal, name, number, folder, format, split or (), **wish)
+    told = {"path": str(folder), "format": format, "rows": brought.rows, "sha256": brought.manifest.sha256}
+    terminal.show(told, lambda terminal: _view_export(terminal, folder, format, brought))
 
 
-def _view_export(terminal: Terminal, folder: Path, format: str, manifest: "Manifest", rows: dict[Any, int]) -> None:
+def _view_export(terminal: Terminal, folder: Path, format: str, brought: "Brought") -> None:
+    manifest = brought.manifest
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    shown = ", ".join(f"{split} {count:,}" for split, count in rows.items())
+    shown = ", ".join(f"{split} {count:,}" for split, count in brought.rows.items())
     checked = "every file as sealed" if format == "parquet" else "rows counted"
     terminal.say(f"{folder}: {manifest.dataset}@{manifest.version}, {shown} rows, {size(total)}; {checked}")
-    terminal.say("load it with", style="dim")
-    if format == "parquet":
-        terminal.say(f'  datasets.load_dataset("{folder}")')
+    if brought.settings:
+        terminal.say(f"{folder / brought.settings} tells its reader of the files", style="dim")
     else:
-        files = ", ".join(f'"{split}": "{folder}/{split}.jsonl"' for split in rows)
-        terminal.say(f'  datasets.load_dataset("json", data_files={{{files}}})')
+        terminal.say("load it with", style="dim")
+        files = ", ".join(f'"{split}": "{folder}/{split}.jsonl"' for split in brought.rows)
+        arguments = f'"{folder}"' if format == "parquet" else f'"json", data_files={{{files}}}'
+        terminal.say(f"  datasets.load_dataset({arguments})")
     terminal.say(*(f"duty: {clean(duty)}" for duty in manifest.licence.duties))
 
 

@@ -6,6 +6,8 @@ import shutil
 import stat
 import tempfile
 import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -14,53 +16,91 @@ from pydantic import ValidationError
 from filters.manifest import Manifest, Part
 from service.cli.batches import bytes_bar
 from service.cli.terminal import FAILED, Refused, Terminal
+from service.exports import FORMATS, PARQUET
+from service.exports.form import ExportFormat, Reasoning, Wish
 
 PIECE_BYTES = 2**20
 
 
-def bring(terminal: Terminal, name: str, number: int, folder: Path, format: str) -> Manifest:
-    """Make `folder` of a sealed version, `parquet` or `jsonl`, and return its manifest; a failure leaves nothing."""
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What lies in the folder."""
+
+    manifest: Manifest
+    rows: dict[str, int]
+    """By split."""
+    settings: str = ""
+    """The file with which the format's reader is told of the others."""
+
+
+def bring(
+    terminal: Terminal, name: str, number: int, folder: Path, format: str, splits: Sequence[str] = (), **wish: Any
+) -> Brought:
+    """Make `folder` of a sealed version in some format; `wish` are the download's other fields.
+
+    Without `splits` all that hold rows are brought. A failure leaves nothing.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refused(f"{folder} exists and is not empty; give another --out")
-    fetch = _fetch_parquet if format == "parquet" else _fetch_jsonl
+    given = {key: value for key, value in wish.items() if value}
     parent = folder.absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=f".{folder.name}-") as temporary:
             partial = Path(temporary) / "export"
-            manifest = fetch(terminal, name, number, partial)
+            if format == PARQUET:
+                brought = _fetch_parquet(terminal, name, number, partial, **given)
+            else:
+                brought = _fetch_lines(terminal, name, number, partial, format, splits, **given)
             if folder.exists():
                 folder.rmdir()
             os.replace(partial, folder)
     except OSError as error:
         raise Refused(f"cannot write {folder}: {error.strerror or error}", FAILED) from error
-    return manifest
+    return brought
 
 
-def _fetch_parquet(terminal: Terminal, name: str, number: int, folder: Path) -> Manifest:
+def _fetch_parquet(terminal: Terminal, name: str, number: int, folder: Path, **wish: Any) -> Brought:
     archive = folder.with_suffix(".zip")
     with archive.open("wb") as file:
-        _download(terminal, name, number, file, "download", format="parquet")
+        _download(terminal, name, number, file, "download", format=PARQUET, **wish)
     unpack(archive, folder)
     archive.unlink()
-    return check_export(folder)
+    manifest = check_export(folder)
+    return Brought(manifest, {split: sum(part.rows for part in parts) for split, parts in manifest.splits.items()})
 
 
-def _fetch_jsonl(terminal: Terminal, name: str, number: int, folder: Path) -> Manifest:
+def _fetch_lines(
+    terminal: Terminal, name: str, number: int, folder: Path, format: str, splits: Sequence[str], **wish: Any
+) -> Brought:
     """JSON lines are made on the way, so that the manifest has no hash of them: their rows are counted instead."""
-    client = terminal.client
+    client, form = terminal.client, FORMATS[format]
     manifest = client.manifest(name, number)
+    absent = [split for split in splits if split not in manifest.splits]
+    if absent:
+        raise Refused(f"{name}@{number} has no rows in its '{absent[0]}' split; it has {', '.join(manifest.splits)}")
     folder.mkdir()
     (folder / "README.md").write_text(client.card(name, number))
-    for split, parts in manifest.splits.items():
+    rows: dict[str, int] = {}
+    for split in splits or list(manifest.splits):
         path = folder / f"{split}.jsonl"
         with path.open("wb") as file:
-            _download(terminal, name, number, file, f"download {split}", format="jsonl", split=split)
+            _download(terminal, name, number, file, f"download {split}", format=format, split=split, **wish)
         with path.open("rb") as file:
-            found, expected = sum(1 for _ in file), sum(part.rows for part in parts)
-        if found != expected:
-            raise Refused(f"{split}.jsonl has {found:,} rows, the manifest says {expected:,}; try again", FAILED)
-    return manifest
+            rows[split] = sum(1 for _ in file)
+        expected = sum(part.rows for part in manifest.splits[split])  # pyright: ignore[reportArgumentType]
+        if form.one_each and rows[split] != expected:
+            raise Refused(f"{path.name} has {rows[split]:,} rows, the manifest says {expected:,}; try again", FAILED)
+    return Brought(manifest, rows, _write_settings(form, f"{name}-v{number}", folder, rows, wish))
+
+
+def _write_settings(form: ExportFormat, label: str, folder: Path, rows: Iterable[str], wish: dict[str, Any]) -> str:
+    if form.settings is None:
+        return ""
+    reasoning = Reasoning(wish["reasoning"]) if wish.get("reasoning") else None
+    filename, text = form.settings(label, {split: f"{split}.jsonl" for split in rows}, Wish(reasoning))
+    (folder / filename).write_text(text)
+    return filename
 
 
 def _download(terminal: Terminal, name: str, number: int, file: BinaryIO, title: str, **query: Any) -> None:
