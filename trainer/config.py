@@ -85,9 +85,10 @@ class Training(BaseModel):
     on_unfit: Literal["refuse", "drop_to_rejected"] = "refuse"
     """A row that does not fit whole, or that the chat template renders wrongly, stops the run, or is set aside in
     `rejected.parquet` of the run with the reason. None is cut. `retort render` tells beforehand."""
-    order: Literal["shuffled", "similar_lengths", "as_exported", "short_first"] = "shuffled"
+    order: Literal["shuffled", "similar_lengths", "as_exported", "short_first", "curriculum"] = "shuffled"
     """Shuffled by the seed each epoch, or so that rows of similar length share a batch and little is padded; the last
-    two keep their order in every epoch (a curriculum)."""
+    three keep their order in every epoch. `curriculum` begins with the prompts that the teachers mostly got right, as
+    the version's verdicts tell, and of those alike with the short rows."""
     lora: Lora | None = None
     seed: NonNegativeInt = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"

@@ -3,12 +3,13 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer import dataset, hardware
+from trainer import curriculum, dataset, hardware
 from trainer.base import Base, count_parameters, find_base, load_tokenizer, stop_tokens
 from trainer.config import Training, pick_learning_rate
 from trainer.dialect import Dialect, find_dialect
@@ -25,6 +26,7 @@ SAMPLING = {
     "similar_lengths": "group_by_length",
     "as_exported": "sequential",
     "short_first": "sequential",
+    "curriculum": "sequential",
 }
 """How transformers' Trainer calls the orders."""
 SPLITS: tuple[dataset.Split, ...] = ("train", "eval")
@@ -55,8 +57,11 @@ class Prepared:
 def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Supervisor) -> Prepared:
     """Check the base, render every row and emit `rendered`. Writes `out/cache` and perhaps `out/rejected.parquet`.
 
-    Raises TrainerError as `trainer.base` and `trainer.dialect` do, and one of `trainer.unfit`'s reasons.
+    Raises TrainerError as `trainer.base`, `trainer.dialect` and `trainer.curriculum` do, and one of `trainer.unfit`'s
+    reasons.
     """
+    # First, since it may refuse and takes no time.
+    rates = curriculum.pass_rates(folder) if config.order == "curriculum" else {}
     base = find_base(config.student, config.revision)
     tokenizer = load_tokenizer(base.path, config.chat_template, config.eos_token)
     dialect = find_dialect(tokenizer, config.completion)
@@ -81,7 +86,7 @@ def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Sup
         parameters=count_parameters(base),
         tokenizer=tokenizer,
         dialect=dialect,
-        rows=_by_length(rows) if config.order == "short_first" else rows,
+        rows=_ordered(rows, config.order, rates),
         held_out=held_out if held_out is not None and len(held_out) else None,
         dropped=dropped,
         tokens_max=tokens_max,
@@ -171,9 +176,13 @@ def _without(rows: "Dataset", unfit: Collection[int]) -> "Dataset":
     return fit.remove_columns(["problems", "detail"])
 
 
-def _by_length(rows: "Dataset") -> "Dataset":
+def _ordered(rows: "Dataset", order: str, rates: Mapping[int, Fraction]) -> "Dataset":
     tokens = list(rows["tokens"])
-    return rows.select(sorted(range(len(tokens)), key=tokens.__getitem__))
+    if order == "short_first":
+        return rows.select(sorted(range(len(tokens)), key=tokens.__getitem__))
+    if order == "curriculum":
+        return rows.select(curriculum.order(list(rows["id"]), tokens, rates))
+    return rows
 
 
 def _load(folder: dataset.Folder, split: dataset.Split, out: Path) -> "Dataset":
