@@ -11,6 +11,8 @@ CANDIDATES_MAX = 1000
 """Earlier texts looked at for one: boilerplate that thousands share must not make each of them slow."""
 LEVEL_ENTRIES_MAX = 2**26
 """Arrays that would grow longer, past 512 MiB, are left apart: merging two takes as much memory again."""
+WAITING_ENTRIES_MAX = 2**22
+"""Sorted in at once, at the latest: while everything is known from an earlier run, nobody asks."""
 PLACE_BITS = 28
 """An entry is the key of a band and, in its low bits, the place of the text: room for 268 million texts. The 36 bits
 left for the key bring a text one chance candidate in twenty among ten million texts; each is checked anyway."""
@@ -28,7 +30,9 @@ class Bands:
         self.count, self._rows = bands(threshold, permutations)
         self._levels: list[Wide] = []
         """Entries; each level is at least twice as long as the next."""
-        self._entries = 0
+        self._waiting: list[Wide] = []
+        """Entries added since somebody last asked."""
+        self._waits = self._entries = 0
         self._seen_bits = _SEEN_BITS_MIN
         self._seen = np.zeros(1 << (self._seen_bits - 3), np.uint8)
 
@@ -41,23 +45,36 @@ class Bands:
     def add(self, keys: Wide, first: int) -> None:
         """Remember the keys of texts, shape (texts, bands), at the places from `first` on."""
         places = np.arange(first, first + len(keys), dtype=np.uint64)
-        level = np.sort(keys | places[:, None], axis=None)
+        self._waiting.append((keys | places[:, None]).ravel())
+        self._waits += keys.size
+        if self._waits >= WAITING_ENTRIES_MAX:
+            self._sort()
+
+    def _sort(self) -> None:
+        """Sort in what waits."""
+        if not self._waiting:
+            return
+        level = np.sort(np.concatenate(self._waiting))
         self._entries += len(level)
+        self._waiting, self._waits = [], 0
+        fresh = level
         # Few levels to search, and each entry sorted in anew a handful of times.
         while self._levels and len(self._levels[-1]) < min(2 * len(level), LEVEL_ENTRIES_MAX - len(level)):
             # Of two runs that are in order already, a stable sort makes one in a single pass.
             level = np.sort(np.append(self._levels.pop(), level), kind="stable")
         self._levels.append(level)
-        if self._entries << 3 > 1 << self._seen_bits:
+        if self._entries << 3 <= 1 << self._seen_bits:
+            self._see(fresh)
+            return
+        while self._entries << 3 > 1 << self._seen_bits:
             self._seen_bits += 1
-            self._seen = np.zeros(1 << (self._seen_bits - 3), np.uint8)
-            for known in self._levels:
-                self._see(known)
-        else:
-            self._see(keys.ravel())
+        self._seen = np.zeros(1 << (self._seen_bits - 3), np.uint8)
+        for level in self._levels:
+            self._see(level)
 
     def sharing(self, keys: Wide) -> dict[int, list[int]]:
         """Return for each text, by its row, the places of earlier ones that share a band with it, lowest first."""
+        self._sort()
         flat = keys.ravel()
         maybe = np.flatnonzero(self._seen[self._byte(flat)] & self._bit(flat))
         # In their order, each search goes on where the one before it ended.
@@ -79,11 +96,14 @@ class Bands:
             found.setdefault(pair >> PLACE_BITS, []).append(pair & int(PLACE))
         return found
 
-    def _see(self, keys: Wide) -> None:
-        # A slice at a time: the numbers of a large level would take as much memory again.
-        for at in range(0, len(keys), 1 << 20):
-            some = keys[at : at + (1 << 20)]
-            np.bitwise_or.at(self._seen, self._byte(some), self._bit(some))
+    def _see(self, entries: Wide) -> None:
+        """Mark sorted entries in the table."""
+        # A slice at a time: what is computed of a long level would take as much memory again.
+        for at in range(0, len(entries), 1 << 20):
+            some = entries[at : at + (1 << 20)]
+            places = self._byte(some)
+            firsts = np.flatnonzero(np.append(True, places[1:] != places[:-1]))
+            self._seen[places[firsts]] |= np.bitwise_or.reduceat(self._bit(some), firsts)
 
     def _byte(self, keys: Wide) -> Numbers:
         return (keys >> np.uint64(67 - self._seen_bits)).astype(np.int64)

@@ -54,8 +54,11 @@ class NearDuplicate(Filter):
         from filters.twins import TwinIndex
 
         with ExitStack() as open_:
-            known = open_.enter_context(closing(Sketches(self._folder, self.shingle_words))) if self._folder else None
-            index = open_.enter_context(closing(TwinIndex(self.threshold, self.shingle_words, self.permutations, known)))
+            known = Sketches(self._folder, self.shingle_words) if self._folder else None
+            if known:
+                open_.enter_context(closing(known))
+            index = TwinIndex(self.threshold, self.shingle_words, self.permutations, known)
+            open_.enter_context(closing(index))
             if self.on == "prompt":
                 yield from self._by_prompt(index, samples)
                 return
@@ -65,13 +68,20 @@ class NearDuplicate(Filter):
 
     def _by_prompt(self, index: "TwinIndex", samples: Iterable[Sample]) -> Iterator[Verdict]:
         """Compare each prompt once: all answers to it share its fate."""
-        of_prompt: dict[int, Verdict] = {}
+        from filters.twins import Fates
+
+        fates = Fates()
         for chunk in _chunks(samples):
-            new = {sample.prompt_id: sample for sample in reversed(chunk) if sample.prompt_id not in of_prompt}
-            asked = sorted(new.values(), key=chunk.index)
-            twins = index.add([(sample.id, sample.prompt_text, sample.prompt_id) for sample in asked])
-            of_prompt |= {sample.prompt_id: self._verdict(twin) for sample, twin in zip(asked, twins, strict=True)}
-            yield from (of_prompt[sample.prompt_id] for sample in chunk)
+            known = fates.of({sample.prompt_id for sample in chunk})
+            new: dict[int, Sample] = {}
+            for sample in chunk:
+                if sample.prompt_id not in known:
+                    new.setdefault(sample.prompt_id, sample)
+            twins = index.add([(sample.id, sample.prompt_text, sample.prompt_id) for sample in new.values()])
+            told = dict(zip(new, twins, strict=True))
+            fates.add(told)
+            known |= told
+            yield from (self._verdict(known[sample.prompt_id]) for sample in chunk)
 
     def _text(self, sample: Sample) -> str:
         trace = f"{sample.reasoning}\n{sample.response}"

@@ -99,25 +99,32 @@ class Sketches:
         starts, lengths = self._starts[at[hits]], self._lengths[at[hits]]
         gaps = (np.flatnonzero(starts[1:] != starts[:-1] + lengths[:-1]) + 1).tolist()
         for first, last in zip([0, *gaps], [*gaps, len(hits)], strict=True):
-            run = slice(first, last)
-            data = self._data(int(starts[run][0]), int(lengths[run].sum())) if last else b""
-            words, end = np.frombuffer(data, np.uint32), 0
-            for number, length in zip(hits[run].tolist(), lengths[run].tolist(), strict=True):
-                start, end = end, end + 4 * length
-                body = start + HEAD_BYTES
-                crc = int.from_bytes(data[start + DIGEST_BYTES : body], "little")
-                if data[start : start + DIGEST_BYTES] == digests[number] and crc == zlib.crc32(data[body:end]):
-                    found[number] = words[body // 4 : end // 4]
+            if first < last:
+                numbers = hits[first:last]
+                names = np.frombuffer(b"".join([digests[number] for number in numbers]), np.uint32).reshape(-1, 4)
+                sets = self._run(names, int(starts[first]), lengths[first:last])
+                found |= {number: words for number, words in zip(numbers.tolist(), sets, strict=True) if len(words)}
         return found
 
-    def _data(self, start: int, words: int) -> bytes:
+    def _run(self, digests: Hashes, start: int, lengths: npt.NDArray[np.int64]) -> list[Hashes]:
+        """Return the bodies of adjoining records, an empty one for each that is not what it should be."""
+        words = self._read_at(start, int(lengths.sum()))
+        ends = np.cumsum(lengths)
+        if len(words) < ends[-1]:
+            return [words[:0]] * len(lengths)
+        heads = words[(ends - lengths)[:, None] + np.arange(HEAD_BYTES // 4)]
+        bodies = [words[end - size : end] for end, size in zip(ends, lengths - HEAD_BYTES // 4, strict=True)]
+        crcs = np.fromiter((zlib.crc32(body.data) for body in bodies), np.uint32, len(bodies))
+        right = (heads[:, :-1] == digests).all(axis=1) & (heads[:, -1] == crcs)
+        return [body if good else body[:0] for body, good in zip(bodies, right.tolist(), strict=True)]
+
+    def _read_at(self, start: int, words: int) -> Hashes:
         number, place = start >> _FILE_SHIFT, start & ((1 << _FILE_SHIFT) - 1)
         self._used.add(number)
         try:
-            data = os.pread(self._files[number][1], 4 * words, 4 * place)
-        except OSError:  # in a folder on a network, another machine may have removed even an open file
-            return b""
-        return data if len(data) == 4 * words else b""
+            return np.frombuffer(os.pread(self._files[number][1], 4 * words, 4 * place), np.uint32)
+        except (OSError, ValueError):  # in a folder on a network, another machine may have removed even an open file
+            return np.array([], np.uint32)
 
 
 def digest(data: bytes) -> bytes:

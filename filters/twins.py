@@ -3,7 +3,7 @@
 import os
 import tempfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ VERSION = 1
 _NO_GROUP = -(2**63)
 _FOUND = np.dtype([("id", "<i8"), ("similarity", "<f8")])
 """A twin, with similarity 0 where there is none."""
+
 
 Text = tuple[int, str, int | None]
 """Id, text and group. With a group it is compared only with texts of other groups, without one with all."""
@@ -74,11 +75,10 @@ class TwinIndex:
         self._so_far = digest(self._so_far + b"".join(digests) + who.tobytes())
         size = len(texts) * _FOUND.itemsize
         if known := sketches.get(self._so_far):
-            found = np.frombuffer(known[:size], _FOUND).tolist()
             keys = np.frombuffer(known[size:], np.uint64).reshape(len(texts), -1)
-            return sets, [Twin(*twin) if twin[1] else None for twin in found], keys
+            return sets, _twins(np.frombuffer(known[:size], _FOUND)), keys
         twins, keys = self._compared(texts, sets)
-        sketches.put(self._so_far, np.array([twin or (0, 0) for twin in twins], _FOUND).tobytes() + keys.tobytes())
+        sketches.put(self._so_far, _rows(twins).tobytes() + keys.tobytes())
         return sets, twins, keys
 
     def _compared(self, texts: Sequence[Text], sets: Sets) -> tuple[list[Twin | None], Wide]:
@@ -126,6 +126,46 @@ class TwinIndex:
         self._ids.extend([texts[number][0] for number in kept])
         self._groups.extend([_group(texts[number]) for number in kept])
         self._bands.add(keys[kept], first)
+
+
+class Fates:
+    """What became of each of many texts, by a number of theirs, in 24 bytes each."""
+
+    def __init__(self) -> None:
+        self._levels: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]] = []
+        """Sorted numbers and their twins; each level is at least twice as long as the next."""
+
+    def add(self, twins: Mapping[int, Twin | None]) -> None:
+        """Remember the twins of new numbers."""
+        if not twins:
+            return
+        numbers, found = np.fromiter(twins, np.int64, len(twins)), _rows(twins.values())
+        order = np.argsort(numbers)
+        numbers, found = numbers[order], found[order]
+        while self._levels and len(self._levels[-1][0]) < 2 * len(numbers):
+            before = self._levels.pop()
+            numbers, found = np.append(before[0], numbers), np.append(before[1], found)
+            order = np.argsort(numbers, kind="stable")
+            numbers, found = numbers[order], found[order]
+        self._levels.append((numbers, found))
+
+    def of(self, numbers: Collection[int]) -> dict[int, Twin | None]:
+        """Return the twins of those numbers that are known."""
+        told: dict[int, Twin | None] = {}
+        wanted = np.fromiter(numbers, np.int64, len(numbers))
+        for known, found in self._levels:
+            at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+            hits = at[known[at] == wanted]
+            told |= dict(zip(known[hits].tolist(), _twins(found[hits]), strict=True))
+        return told
+
+
+def _rows(twins: Iterable[Twin | None]) -> npt.NDArray[np.void]:
+    return np.array([twin or (0, 0) for twin in twins], _FOUND)
+
+
+def _twins(rows: npt.NDArray[np.void]) -> list[Twin | None]:
+    return [Twin(*row) if row[1] else None for row in rows.tolist()]
 
 
 def _group(text: Text) -> int:
