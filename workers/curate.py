@@ -12,6 +12,7 @@ from filters.funnel import Funnel
 from filters.judged import Asker
 from filters.judged import Judged as JudgedByTeacher
 from filters.manifest import FilterCount
+from filters.near_duplicate import NearDuplicate
 from filters.recipe import Recipe
 from filters.sample import Sample
 from filters.stages import FilterCrash, Judged, run
@@ -134,6 +135,8 @@ class Curation:
         for filter_ in recipe.filters:
             if isinstance(filter_, JudgedByTeacher) and self._asker:
                 filter_.ask_through(self._asker)
+            elif isinstance(filter_, NearDuplicate):
+                filter_.keep_in(self._settings.data_dir / "sketches")
         funnel = Funnel(recipe)
         earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
         samples = self._samples(version, spans, reviews, earlier)
