@@ -12,7 +12,7 @@ from service.errors import SHOWN_MAX, Problem, nearest
 from service.formats import jsonl
 from service.formats.columns import Columns, ColumnsClash
 from service.formats.jsonl import lines_of
-from service.formats.record import Fault, Record, texts_of
+from service.formats.record import Fault, Record, Unfit, texts_of
 
 __all__ = ["Form", "Message", "PromptLine", "lines_of", "read_lines", "texts_of"]
 
@@ -211,6 +211,8 @@ def _row(
         return form.row(columns.row(data) if columns else data, record.number), []
     except ColumnsClash as error:
         return None, [{"message": str(error), "code": "columns_clash"}]
+    except Unfit as error:
+        return None, [error.fault]
     except ValidationError as error:
         found = [_explain(item, form) for item in error.errors()]
         for each in found:

@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,7 @@ KEEP_S = 24 * 3600.0
 """How long a half-stored batch waits for its body to be sent again under its key."""
 
 
-SAID = ("completion_window", "accept_k", "token_budget")
+SAID = ("completion_window", "accept_k", "token_budget", "imported")
 """Columns of a batch that its submitter decides on, beside those that every batch has."""
 
 
@@ -74,6 +74,35 @@ class Order:
             said.append([body.form, columns and [dict(columns.places), columns.rest]])
         said += [[name, self.origin[name]] for name in SAID if name in self.origin]
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def ask_them(session: Session, order: Order) -> None:
+    """Raise a Problem where one of the teachers cannot be asked."""
+    for name in order.teachers:
+        teachers.asked(session, name)
+
+
+Row = tuple[dict[str, Any], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What becomes of the rows of a body. Every step runs in the transaction of the session it gets."""
+
+    ready: Callable[[Session, Order], None] = ask_them
+    """Before anything is stored; raises a Problem."""
+    join: Callable[[Iterable[Row]], Iterable[Row]] = iter
+    """Makes one row of several that belong together."""
+    keep: Callable[..., bool] = batches.keep_chunk
+    """Stores a chunk of rows, as `batches.keep_chunk` does."""
+    open: Callable[[Session, Batch, Settings], Batch] = lambda session, batch, settings: batches.open_for_work(
+        session, batch, shard_prompts=settings.shard_prompts
+    )
+    """When all rows are stored: from now on the batch is there."""
+
+
+ASKED = Intake()
+"""Prompts, which the workers ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +169,12 @@ async def spool(chunks: AsyncIterator[bytes], path: Path) -> str:
 
 
 def accept(
-    database: Database, settings: Settings, order: Order, body: Spooled, form: ingest.Form = ingest.NATIVE
+    database: Database,
+    settings: Settings,
+    order: Order,
+    body: Spooled,
+    form: ingest.Form = ingest.NATIVE,
+    intake: Intake = ASKED,
 ) -> tuple[Batch, bool]:
     """Store a batch, one prompt a row of `form`, and open it for work; return it and whether it is new.
 
@@ -149,18 +183,16 @@ def accept(
     stays behind.
     """
     with database.read() as session:
-        for name in order.teachers:
-            teachers.get(session, name)
+        intake.ready(session, order)
     holder = new_id("intake")
     batch, mine = _begin(database, order, order.digest(body), holder)
     if not mine:
         return batch, False
     try:
-        _store(database, settings, batch.id, holder, body, form, refuse_ungradable=order.refuse_ungradable)
+        _store(database, settings, batch.id, holder, body, form, intake, refuse_ungradable=order.refuse_ungradable)
         with database.write() as session:
             batches.keep_hold(session, batch.id, holder, for_s=HOLD_S)
-            opened = batches.get(session, batch.id)
-            return batches.open_for_work(session, opened, shard_prompts=settings.shard_prompts), True
+            return intake.open(session, batches.get(session, batch.id), settings), True
     except HoldLost:
         raise
     except Problem:
@@ -234,6 +266,7 @@ def _store(
     holder: str,
     body: Spooled,
     form: ingest.Form,
+    intake: Intake,
     *,
     refuse_ungradable: bool,
 ) -> None:
@@ -245,7 +278,7 @@ def _store(
     records = detect.records(body.path, body.form, columns, settings.row_bytes_max, after=after)
     rows = ingest.read(records, found, form=form, columns=body.columns)
     empty = after == 0
-    for chunk in _chunks(rows):
+    for chunk in _chunks(intake.join(rows)):
         empty = False
         unfit = list(gradable.ungradable(chunk))
         if refuse_ungradable:
@@ -255,7 +288,7 @@ def _store(
             if found:  # nothing will stay: the rest is only looked through for its mistakes
                 raise _Repeated
             with database.write() as session:
-                if not batches.keep_chunk(session, batch_id, holder, chunk, for_s=HOLD_S):
+                if not intake.keep(session, batch_id, holder, chunk, for_s=HOLD_S):
                     raise _Repeated
                 if unfit:
                     batches.note_ungradable(session, batch_id, unfit, shown_max=gradable.SHOWN_MAX)

@@ -27,6 +27,8 @@ class Columns:
     places: Mapping[str, str]
     needed: Collection[str] = ()
     """A table without any column for one of these fields is refused as a whole."""
+    optional: Collection[str] = ()
+    """Columns of `places` that a file may lack."""
     rest: str | None = None
     """Where other columns go: `meta`, nowhere (the empty text), or None when they are a mistake."""
 
@@ -73,7 +75,7 @@ class Columns:
 
     def _absent(self, header: Sequence[str]) -> Iterable[tuple[str, str]]:
         for name in self.places:
-            if name not in header:
+            if name not in header and name not in self.optional:
                 yield name, f"the file has no such column{nearest(name, header)}"
 
     def _unknown(self, header: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -112,4 +114,4 @@ def parse(entries: Iterable[str], fields: Collection[str], needed: Collection[st
             raise Problem(f"map: '{entry}': no field is called '{place}'{nearest(place, fields)}")
         if places.setdefault(name, place) != place:
             raise Problem(f"map: column '{name}' stands for both '{places[name]}' and '{place}'")
-    return Columns(fields, places, needed, rest)
+    return Columns(fields, places, needed, rest=rest)

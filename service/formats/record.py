@@ -33,4 +33,12 @@ def texts_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+class Unfit(ValueError):
+    """A row that cannot become what it should; `field` is its place in the row."""
+
+    def __init__(self, field: str, message: str, code: str = "unfit") -> None:
+        super().__init__(message)
+        self.fault: Fault = {"message": message, "code": code} | ({"field": field} if field else {})
+
+
 NUL = "a text holds the NUL character, which databases cannot keep"

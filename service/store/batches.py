@@ -165,6 +165,8 @@ def discard_some(session: Session, batch_id: str, holder: str, *, for_s: float) 
     """
     keep_hold(session, batch_id, holder, for_s=for_s)
     last = select(Prompt.id).where(Prompt.batch_id == batch_id).order_by(col(Prompt.id).desc()).limit(SPAN_ROWS)
+    for table in (Trace, Failure):  # of an import; a batch that is to be asked has none yet
+        session.connection().execute(delete(table).where(col(table.prompt_id).in_(last)))
     gone = session.connection().execute(delete(Prompt).where(col(Prompt.id).in_(last))).rowcount
     if gone == 0:
         session.connection().execute(delete(Batch).where(col(Batch.id) == batch_id))
@@ -203,6 +205,10 @@ def retry(session: Session, batch_id: str) -> Batch:
     batch = get(session, batch_id)
     if batch.state not in ENDED:
         raise Conflict(f"batch {batch_id} is {batch.state}; only an ended batch can be retried")
+    if batch.imported is not None:
+        raise Conflict(
+            f"the answers of batch {batch_id} were imported; Retort did not ask for them and cannot ask again"
+        )
     session.connection().execute(delete(Failure).where(col(Failure.batch_id) == batch_id))
     again = (col(Job.failed) > 0) | col(Job.state).in_((JobState.CANCELLED, JobState.FAILED))
     values = {"state": JobState.QUEUED, "failed": 0, "run_after": 0.0, "finished_at": None, "reason": "", "detail": ""}

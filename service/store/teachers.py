@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from service.errors import NotFound, nearest
+from service.errors import Conflict, NotFound, nearest
 from service.models import Teacher
 
 
@@ -28,6 +28,17 @@ def get(session: Session, name: str) -> Teacher:
     if teacher is None:
         names = session.exec(select(Teacher.name)).all()
         raise NotFound(f"no teacher is called '{name}'{nearest(name, names)}")
+    return teacher
+
+
+def asked(session: Session, name: str) -> Teacher:
+    """Return the teacher called `name`, who can be asked; Conflict where traces of it were imported and it has no
+    server here."""
+    teacher = get(session, name)
+    if not teacher.base_url:
+        raise Conflict(
+            f"teacher '{name}' has no server: its traces were imported. `retort teacher add {name} URL MODEL` gives it one"
+        )
     return teacher
 
 

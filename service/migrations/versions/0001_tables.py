@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("input_file_id", sa.String(), nullable=True),
         sa.Column("continues", sa.String(), nullable=True),
         sa.Column("rewrite", sa.JSON(), nullable=True),
+        sa.Column("imported", sa.JSON(), nullable=True),
         sa.Column("completion_window", sa.String(), nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=True),
         sa.Column("holder", sa.String(), nullable=False),
