@@ -52,6 +52,20 @@ class Licence(BaseModel):
     overrides: list[dict[str, str]] = []
 
 
+class SoftLabelParts(BaseModel):
+    """Where soft labels lie: Parquet with `id` (of the row they belong to), `k`, and `token_ids` and `logprobs`.
+
+    The last two are flat lists of tokens * k entries, token by token; the first of each k is the token that was chosen,
+    the others are the likeliest of the rest.
+    """
+
+    k: NonNegativeInt
+    """The most entries that any token has."""
+    tokenizer_sha256: dict[str, str]
+    """By teacher, of the `tokenizer.json` whose ids they are; empty where nobody said."""
+    splits: dict[Split, list[Part]]
+
+
 class Manifest(BaseModel):
     """The manifest of one sealed dataset version. `input` equals kept plus the sum of the funnel's rejections."""
 
@@ -71,4 +85,5 @@ class Manifest(BaseModel):
     splits: dict[Split, list[Part]]
     rejected: Part
     """Every rejected row with `filter`, `reason`, `detail`, `evidence` beside the columns of the kept ones."""
+    soft_labels: SoftLabelParts | None = None
     licence: Licence

@@ -14,6 +14,7 @@ from trainer.errors import TrainerError
 FORMAT = 1
 COLUMNS = ("prompt", "completion", "id")
 """What a row needs to be trained on."""
+LABEL_COLUMNS = ("id", "k", "token_ids", "logprobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class Folder:
     def files(self, split: Split) -> list[Path]:
         """Return the Parquet files of a split, none if the version has no such split."""
         return [self.path / part.path for part in self.manifest.splits.get(split, [])]
+
+    def labels(self, split: Split) -> list[Part]:
+        """Return the files with the soft labels of a split."""
+        return self.manifest.soft_labels.splits.get(split, []) if self.manifest.soft_labels else []
 
     @property
     def rejected(self) -> Path:
@@ -46,8 +51,10 @@ def open_folder(path: Path) -> Folder:
     """
     manifest = _read_manifest(path / "manifest.json")
     _check_licence(manifest)
-    for part in [part for parts in manifest.splits.values() for part in parts] + [manifest.rejected]:
-        _check_part(path, part)
+    for part in [*_parts(manifest.splits), manifest.rejected]:
+        _check_part(path, part, COLUMNS)
+    for part in _parts(manifest.soft_labels.splits) if manifest.soft_labels else ():
+        _check_part(path, part, LABEL_COLUMNS)
     folder = Folder(path, manifest)
     if not sum(part.rows for part in manifest.splits.get("train", [])):
         raise TrainerError(
@@ -91,7 +98,11 @@ def _check_licence(manifest: Manifest) -> None:
     )
 
 
-def _check_part(folder: Path, part: Part) -> None:
+def _parts(splits: dict[Split, list[Part]]) -> list[Part]:
+    return [part for parts in splits.values() for part in parts]
+
+
+def _check_part(folder: Path, part: Part, needed: tuple[str, ...]) -> None:
     from pyarrow import parquet
     from pyarrow.lib import ArrowInvalid
 
@@ -115,7 +126,7 @@ def _check_part(folder: Path, part: Part) -> None:
     if metadata.num_rows != part.rows:
         raise TrainerError("file_changed", f"{file} has {metadata.num_rows} rows, the manifest says {part.rows}")
     columns = set(metadata.schema.to_arrow_schema().names)
-    if missing := [name for name in COLUMNS if name not in columns]:
+    if missing := [name for name in needed if name not in columns]:
         raise TrainerError(
             "columns_missing", f"{file} lacks the columns {', '.join(missing)}: export the version again"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import sft
+from trainer import sft, soft_label
 from trainer.config import Training
 from trainer.dataset import Folder
 from trainer.supervisor import Supervisor
@@ -22,4 +22,5 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "sft": Method(sft.Config, sft.train, "Supervised fine-tuning on the teacher's traces."),
+    "soft_label": Method(soft_label.Config, soft_label.train, "Learning the teacher's distribution over each token."),
 }

@@ -11,6 +11,9 @@ from trainer.checkpoints import mark_complete
 from trainer.errors import TrainerError
 from trainer.supervisor import Supervisor, is_main_process
 
+MEASURED = ("kl", "agreement")
+"""What a method may log beside its loss: nats a token to the teacher, share of tokens both hold likeliest."""
+
 
 class Progress(TrainerCallback):
     """Emits `training`, `step`, `eval_loss` and `saved`; on a request to stop, saves and ends after the step."""
@@ -35,7 +38,8 @@ class Progress(TrainerCallback):
     ) -> None:
         logs = logs or {}
         if "eval_loss" in logs:
-            self._supervisor.emit("eval_loss", step=state.global_step, loss=round(logs["eval_loss"], 5))
+            told = _beside(logs, "eval_")
+            self._supervisor.emit("eval_loss", step=state.global_step, loss=round(logs["eval_loss"], 5), **told)
         if "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
@@ -54,6 +58,7 @@ class Progress(TrainerCallback):
             tokens=state.num_input_tokens_seen,
             tokens_per_s=round((state.num_input_tokens_seen - first_tokens) / passed),
             eta_s=round(passed * (state.max_steps - state.global_step) / max(1, state.global_step - first_step), 1),
+            **_beside(logs, ""),
         )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -82,3 +87,8 @@ class Progress(TrainerCallback):
         torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
         self._supervisor.stop_asked = bool(asked.item())
         return self._supervisor.stop_asked
+
+
+def _beside(logs: dict[str, Any], prefix: str) -> dict[str, float]:
+    """Return what a method measures beside its loss."""
+    return {name: round(logs[prefix + name], 5) for name in MEASURED if prefix + name in logs}
