@@ -21,6 +21,11 @@ class Filter(BaseModel):
     alone: ClassVar[bool] = True
     """Whether a verdict depends on nothing but the sample and the knobs, so that it stands whatever else is judged."""
 
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it looks at response or reasoning; where no filter left to ask does, they are not even read."""
+        return True
+
     def with_files(self, folder: Path) -> Self:
         """Return the filter reading the files that its knobs name from this folder; most name none."""
         return self

@@ -1,7 +1,8 @@
 """The funnel: how many samples reached each filter, and what became of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from filters.manifest import FilterCount
 from filters.recipe import Recipe
@@ -10,10 +11,14 @@ from filters.verdict import Outcome
 
 
 class Funnel:
-    """Counts judged samples. `input` is always `kept` plus the rejections of all filters."""
+    """Counts judged samples. `input` is always `kept` plus the rejections of all filters.
 
-    def __init__(self, recipe: Recipe):
-        self._recipe = recipe
+    `behind` are the lines of filters at the head of the recipe that are counted already: only the samples that they
+    kept are added.
+    """
+
+    def __init__(self, recipe: Recipe, behind: Sequence[FilterCount] = ()):
+        self._recipe, self._behind = recipe, behind
         self.input = 0
         self.kept = 0
         size = len(recipe.filters)
@@ -44,11 +49,10 @@ class Funnel:
 
     def counts(self) -> list[FilterCount]:
         """Return one line for each filter. An abstention counts as one, and as kept or rejected too."""
-        lines = []
-        reached = self.input
-        for filter_, rejected, abstained, reasons, notes in zip(
-            self._recipe.filters, self._rejected, self._abstained, self._reasons, self._notes, strict=True
-        ):
+        lines = list(self._behind)
+        reached = lines[-1].kept if lines else self.input
+        counted = zip(self._recipe.filters, self._rejected, self._abstained, self._reasons, self._notes, strict=True)
+        for filter_, rejected, abstained, reasons, notes in islice(counted, len(lines), None):
             lines.append(
                 FilterCount(
                     kind=filter_.kind,

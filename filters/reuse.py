@@ -1,6 +1,7 @@
 """Which verdicts of an earlier recipe still stand: after a change only what it can change is judged again."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 from filters.manifest import FilterCount
@@ -20,6 +21,7 @@ class Reuse:
 
     def __init__(self, recipe: Recipe, earlier: Sequence[FilterCount], *, same_stream: bool) -> None:
         """`earlier` is the funnel of that run; `same_stream` is whether nobody overruled what its filters said."""
+        self._earlier = earlier
         before = [(line.kind, line.version, line.knobs) for line in earlier]
         self._places: dict[int, int] = {}
         behind_same = same_stream
@@ -36,6 +38,20 @@ class Reuse:
 
     def __contains__(self, index: int) -> bool:
         return index in self._places
+
+    @property
+    def standing(self) -> int:
+        """How many filters at the head of the recipe say the same as they did: what they rejected stays rejected."""
+        return next((index for index in count() if self._places.get(index) != index), 0)
+
+    @property
+    def behind(self) -> list[FilterCount]:
+        """The lines of the funnel of those."""
+        return list(self._earlier[: self.standing])
+
+    def asked_from(self, index: int) -> bool:
+        """Return whether it knows a verdict of filter `index` or of one behind it."""
+        return any(place >= index for place in self._places)
 
     def verdict(self, index: int, earlier: "Judged | None") -> Verdict | None:
         """Return what filter `index` says of a sample, None where it has to be asked."""

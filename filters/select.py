@@ -48,6 +48,11 @@ class Select(Filter):
     seed: int = 0
     """Another seed draws another sample; the draw depends on this and the trace's id alone."""
 
+    @property
+    def reads_texts(self) -> bool:
+        """Only where their length decides."""
+        return self.by in ("shortest", "longest")
+
     def judge(self, samples: Iterable[Sample]) -> Iterator[Verdict]:
         """Read all samples, keeping some sixty bytes of each, then yield the verdicts in order."""
         seen = [self._seen(sample) for sample in samples]

@@ -59,22 +59,34 @@ class FilterCrash(RuntimeError):
         super().__init__(f"filter {index} ({kind}){at}: {what}")
 
 
-def run(recipe: Recipe, samples: Iterable[Sample | Judged], reuse: Reuse | None = None) -> Iterator[Judged]:
+def run(
+    recipe: Recipe, samples: Iterable[Sample | Judged], reuse: Reuse | None = None, *, start: int = 0
+) -> Iterator[Judged]:
     """Yield every sample judged, in order; each filter sees what those before it kept.
 
     A sample may come as what an earlier recipe made of it: then only those of its verdicts are asked for that `reuse`
-    does not know.
+    does not know. With `start`, all come so, and the filters before that place have kept every one of them.
 
     Reads as far ahead as the filters do and holds at most `spool.IN_MEMORY_MAX` samples a filter in memory. Raises
     `FilterCrash` for a filter that raises or yields another number of verdicts than it read samples; what the iterable
     of samples raises passes through.
     """
-    rows: Generator[Judged] = (
-        Judged(given) if isinstance(given, Sample) else Judged(given.sample, earlier=given) for given in samples
-    )
-    for index, filter_ in enumerate(recipe.filters):
+    known = reuse is not None and reuse.asked_from(start)
+    rows: Generator[Judged] = (_begun(given, start, known=known) for given in samples)
+    for index, filter_ in list(enumerate(recipe.filters))[start:]:
         rows = _Stage(index, filter_, recipe.on_abstain == "reject", reuse).judge(rows)
     return rows
+
+
+def _begun(given: Sample | Judged, start: int, *, known: bool) -> Judged:
+    """Return a sample as filter `start` is to see it; `known` is whether what was said of it may still be asked for."""
+    if isinstance(given, Sample):
+        return Judged(given)
+    if not known and given.index is None and not given.abstentions and not given.notes:
+        return given
+    abstentions = tuple(each for each in given.abstentions if each.index < start)
+    notes = tuple(each for each in given.notes if each.index < start)
+    return Judged(given.sample, abstentions=abstentions, notes=notes, earlier=given if known else None)
 
 
 class _Stage:

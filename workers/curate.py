@@ -1,11 +1,15 @@
 """One curation: judge every trace, keep the ledger, export what is kept, seal the version."""
 
 import asyncio
+import gc
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any, TypeVar
 
 from filters.funnel import Funnel
@@ -14,31 +18,36 @@ from filters.judged import Judged as JudgedByTeacher
 from filters.manifest import FilterCount
 from filters.near_duplicate import NearDuplicate
 from filters.recipe import Recipe
+from filters.reuse import Reuse
 from filters.sample import Sample
 from filters.stages import FilterCrash, Judged, run
-from filters.verdict import Outcome
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
-from service.store import curation, precedents, queue
-from service.store.curation import Entry, Key, Span
+from service.store import curation, ledger, precedents, queue
+from service.store.curation import Key, Span
 from service.store.database import Database
+from service.store.ledger import LedgerPage
 from service.store.queue import LeaseLost
 from workers.asked import Asked, Interrupted, Unavailable
 from workers.database import AsyncDatabase, patiently
-from workers.export import discard_partial, partial_folder, put_in_place
+from workers.export import discard, discard_partial, partial_folder, put_in_place
 from workers.lease import held
 from workers.people import Reviews
 from workers.seal import write_folder
 from workers.splits import split_of
+from workers.verdicts import NO_VERDICT, columns
 
 log = logging.getLogger(__name__)
-Row = TypeVar("Row", Judged, Entry)
+Page = TypeVar("Page", list[Judged], LedgerPage)
 
-PAGE_ROWS = 2000
-LEDGER_ROWS = 1000
+PAGE_ROWS = 1000
+LEDGER_ROWS = 2000
 """Verdicts in one transaction."""
-CLEAR_ROWS = 20_000
+COPY_ROWS, CLEAR_ROWS = 10_000, 20_000
+"""Rows that the database copies or deletes by itself in one transaction."""
 TELL_EVERY_S = 1.0
+COLLECT_EVERY = 50_000
+"""Objects made between two looks for garbage."""
 
 
 class Stopped(Exception):
@@ -67,6 +76,27 @@ async def curate(job: Job, database: AsyncDatabase, settings: Settings, stopping
         await database.write(queue.put_back, job)
 
 
+@dataclass(frozen=True, slots=True)
+class Precedent:
+    """An earlier version of the same traces, and how far what it says still stands."""
+
+    version_id: int
+    reuse: Reuse
+    copied: int
+    """Filters at the head of the recipe of which the database copies what they rejected."""
+    start: int
+    """The first filter that is run."""
+    known: bool
+    """Whether verdicts of filters that are run still stand too."""
+    texts: bool
+    """Whether any filter that is run reads response or reasoning."""
+
+    @property
+    def behind(self) -> list[FilterCount]:
+        """The lines of the funnel that count what is copied."""
+        return self.reuse.behind[: self.copied]
+
+
 class Curation:
     """A claimed curation. `run` seals the version or fails it; raises Stopped or LeaseLost and leaves it as it is."""
 
@@ -80,6 +110,8 @@ class Curation:
         """Verdicts that are not in the ledger yet."""
         self._done, self._told_at = 0, 0.0
         self._last_read: int | None = None
+        self._split = (0, "")
+        """Of the prompt that was noted last: its answers follow each other."""
 
     def run(self) -> None:
         """Do all of it."""
@@ -87,7 +119,10 @@ class Curation:
         if version.state != VersionState.CURATING:
             self._write(queue.finish, self._job)
             return
+        thresholds = gc.get_threshold()
         try:
+            # Rows wait by the ten thousand and are no garbage: looking for some among them cost a tenth of the time.
+            gc.set_threshold(COLLECT_EVERY, *thresholds[1:])
             self._curate(version)
         except (LeaseLost, Stopped):
             raise
@@ -95,26 +130,45 @@ class Curation:
             if isinstance(crash.__cause__, Interrupted):
                 raise Stopped from crash
             reason = "judge_unavailable" if isinstance(crash.__cause__, Unavailable) else "filter_crashed"
-            self._fail(reason, str(crash))
+            self._fail(version, reason, str(crash))
         except Exception as error:
             log.exception("curating %s", self._job.subject)
-            self._fail("curation_crashed", f"{type(error).__name__}: {error}")
+            self._fail(version, "curation_crashed", f"{type(error).__name__}: {error}")
+        finally:
+            gc.set_threshold(*thresholds)
 
     def _curate(self, version: DatasetVersion) -> None:
-        spans = self._read(curation.spans, version.batches)
-        teachers = self._read(curation.teachers)
-        reviews = Reviews(self._read(curation.reviews, version.batches))
+        # First of all: whatever comes after it makes another hash in the end.
         inputs = self._read(precedents.inputs_sha256, version.batches)
-        self._begin(self._read(curation.size, version.batches))
-        funnel = self._judge(version, spans, reviews, inputs)
-        folder = self._settings.data_dir / "datasets" / version.dataset / f"v{version.number}"
-        partial = partial_folder(folder, self._job.attempts)
-        entries = self._entries(spans, reviews)
+        spans = self._read(curation.spans, version.batches)
+        reviews = Reviews(self._read(curation.reviews, version.batches))
+        if version.funnel and version.inputs_sha256 == inputs:
+            funnel = [FilterCount.model_validate(line) for line in version.funnel]
+        else:
+            self._begin(self._read(curation.size, version.batches))
+            funnel = self._judge(version, spans, reviews, inputs)
+            self._judged(version, funnel, inputs)
+        self._export(version, spans, reviews, funnel)
+
+    def _judged(self, version: DatasetVersion, funnel: list[FilterCount], inputs: str) -> None:
+        """Note that the ledger is whole, so that nothing is judged twice should this worker end while it exports."""
+        same = inputs == self._read(precedents.inputs_sha256, version.batches)
+        lines = [line.model_dump() for line in funnel]
+        lease_s = self._settings.lease_s
+        given = {"funnel": lines, "inputs": inputs if same else "", "lease_s": lease_s}
+        self._write(curation.judged, self._job, self._version_id, **given)
+
+    def _export(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, funnel: list[FilterCount]) -> None:
+        teachers = self._read(curation.teachers)
         batches = self._read(curation.batches_of, version)
-        values = write_folder(partial, version, entries, funnel, teachers, batches)
+        folder = self._folder(version)
+        partial = partial_folder(folder, self._job.attempts)
+        try:
+            values = write_folder(partial, version, self._ledger(spans, reviews), funnel, teachers, batches)
+        except BaseException:
+            discard(partial)
+            raise
         values["path"] = f"datasets/{version.dataset}/v{version.number}"
-        if inputs == self._read(precedents.inputs_sha256, version.batches):
-            values["inputs_sha256"] = inputs
 
         def seal(session: Any) -> None:
             # Behind the fence and before the commit: no two attempts ever give their folder the name.
@@ -124,9 +178,12 @@ class Curation:
         self._write(seal)
         discard_partial(folder)
 
+    def _folder(self, version: DatasetVersion) -> Path:
+        return self._settings.data_dir / "datasets" / version.dataset / f"v{version.number}"
+
     def _begin(self, total: int) -> None:
         options = {"total": total, "lease_s": self._settings.lease_s, "chunk": CLEAR_ROWS}
-        while not self._write(curation.begin, self._job, self._version_id, **options):
+        while not self._write(ledger.begin, self._job, self._version_id, **options):
             self._check()
 
     def _judge(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, inputs: str) -> list[FilterCount]:
@@ -137,61 +194,90 @@ class Curation:
                 filter_.ask_through(self._asker)
             elif isinstance(filter_, NearDuplicate):
                 filter_.keep_in(self._settings.data_dir / "sketches")
-        funnel = Funnel(recipe)
-        earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
-        samples = self._samples(version, spans, reviews, earlier)
-        with closing(run(recipe, samples, reuse)) as rows:  # pyright: ignore[reportArgumentType]
+        precedent = self._precedent(version, recipe, inputs, reviews)
+        if precedent and precedent.copied:
+            self._take_over(precedent)
+        funnel = Funnel(recipe, precedent.behind if precedent else ())
+        samples = self._samples(version, spans, reviews, precedent)
+        reuse, start = (precedent.reuse, precedent.start) if precedent else (None, 0)
+        with closing(run(recipe, samples, reuse, start=start)) as rows:  # pyright: ignore[reportArgumentType]
             for row in rows:
                 judged, said = reviews.overruled(row)
                 funnel.add(judged)
-                self._note(version, judged.sample, _columns(judged) | said)
+                self._note(version, judged.sample, columns(judged) | said)
         self._flush()
         return reviews.funnel(funnel.counts(), self._done)
 
+    def _precedent(self, version: DatasetVersion, recipe: Recipe, inputs: str, reviews: Reviews) -> Precedent | None:
+        earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
+        if earlier is None:
+            return None
+        copied = reuse.standing if earlier.split == version.split else 0
+        # What a person wants kept is judged by every filter, and all go through the same ones.
+        start = 0 if reviews.overrule else copied
+        texts = any(each.reads_texts for each in recipe.filters[start:])
+        return Precedent(earlier.id or 0, reuse, copied, start, reuse.asked_from(start), texts)
+
+    def _take_over(self, precedent: Precedent) -> None:
+        """Have the database copy what nothing behind it can change."""
+        last = 0
+        given = {"before": precedent.copied, "limit": COPY_ROWS, "lease_s": self._settings.lease_s}
+        ids = self._job, self._version_id, precedent.version_id
+        while found := self._write(ledger.take_over, *ids, after=last, **given):
+            self._check()
+            last, copied = found
+            self._done += copied
+
     def _samples(
-        self, version: DatasetVersion, spans: list[Span], reviews: Reviews, earlier: DatasetVersion | None
+        self, version: DatasetVersion, spans: list[Span], reviews: Reviews, precedent: Precedent | None
     ) -> Iterator[Sample | Judged]:
         """Yield what the filters are to see; what a person rejected goes into the ledger right here."""
 
         def fetch(span: Span, after: Key | None) -> list[Judged]:
-            if earlier is None:
+            if precedent is None:
                 return [Judged(sample) for sample in self._read(curation.page, span, after=after, limit=PAGE_ROWS)]
-            return self._read(precedents.judged_page, earlier.id, span, after=after, limit=PAGE_ROWS)
+            given = {"after": after, "limit": PAGE_ROWS, "reached": precedent.copied}
+            if precedent.known:
+                return self._read(precedents.judged_page, precedent.version_id, span, **given)
+            return self._read(precedents.survivors, precedent.version_id, span, texts=precedent.texts, **given)
 
-        for row in self._each(spans, fetch, lambda row: row.sample):
+        def place(rows: list[Judged]) -> Key:
+            return rows[-1].sample.prompt_id, rows[-1].sample.teacher, rows[-1].sample.sample_index
+
+        for row in chain.from_iterable(self._pages(spans, fetch, place)):
             sample = row.sample
             self._last_read = sample.id
             if rejection := reviews.rejection(sample):
                 self._note(version, sample, rejection)
-            elif earlier is None or sample.id in reviews:
+            elif precedent is None or sample.id in reviews:
                 yield reviews.edited(sample)
             else:
                 yield row
 
-    def _entries(self, spans: list[Span], reviews: Reviews) -> Iterator[Entry]:
+    def _ledger(self, spans: list[Span], reviews: Reviews) -> Iterator[LedgerPage]:
         """Yield the finished ledger in order, with the text as it was judged."""
 
-        def fetch(span: Span, after: Key | None) -> list[Entry]:
-            return self._read(curation.ledger_page, self._version_id, span, after=after, limit=PAGE_ROWS)
+        def fetch(span: Span, after: Key | None) -> LedgerPage | None:
+            return self._read(ledger.page, self._version_id, span, after=after, limit=PAGE_ROWS)
 
-        for entry in self._each(spans, fetch, lambda entry: entry.sample):
-            yield reviews.edited_entry(entry)
+        return map(reviews.edited_page, self._pages(spans, fetch, LedgerPage.last))
 
-    def _each(
-        self, spans: list[Span], fetch: Callable[[Span, Key | None], list[Row]], sample_of: Callable[[Row], Sample]
-    ) -> Iterator[Row]:
-        """Yield all rows of all batches, a page in memory at a time."""
+    def _pages(
+        self, spans: list[Span], fetch: Callable[[Span, Key | None], Page | None], last: Callable[[Page], Key]
+    ) -> Iterator[Page]:
+        """Yield all pages of all batches, one in memory at a time."""
         for span in spans:
             after: Key | None = None
             while page := fetch(span, after):
                 self._check()
-                yield from page
-                last = sample_of(page[-1])
-                after = (last.prompt_id, last.teacher, last.sample_index)
+                yield page
+                after = last(page)
 
-    def _note(self, version: DatasetVersion, sample: Sample, columns: dict[str, Any]) -> None:
-        ids = {"version_id": self._version_id, "trace_id": sample.id}
-        self._rows.append(NO_VERDICT | columns | ids | {"split": split_of(sample.prompt_text, version.split)})
+    def _note(self, version: DatasetVersion, sample: Sample, said: dict[str, Any]) -> None:
+        if self._split[0] != sample.prompt_id:
+            self._split = sample.prompt_id, split_of(sample.prompt_text, version.split)
+        ids = {"version_id": self._version_id, "trace_id": sample.id, "split": self._split[1]}
+        self._rows.append(NO_VERDICT | said | ids)
         if len(self._rows) >= LEDGER_ROWS:
             self._flush()
 
@@ -201,14 +287,15 @@ class Curation:
         now = time.monotonic()
         tell = now - self._told_at >= TELL_EVERY_S
         done = self._done if tell else None
-        self._write(curation.add, self._job, self._rows, lease_s=self._settings.lease_s, done=done)
+        self._write(ledger.add, self._job, self._rows, lease_s=self._settings.lease_s, done=done)
         self._told_at = now if tell else self._told_at
         self._rows = []
 
-    def _fail(self, reason: str, detail: str) -> None:
+    def _fail(self, version: DatasetVersion, reason: str, detail: str) -> None:
         if self._last_read is not None and str(self._last_read) not in detail:
             detail = f"{detail}; the last trace read was {self._last_read}"
         self._write(curation.fail, self._job, self._version_id, reason=reason, detail=detail)
+        discard_partial(self._folder(version))
 
     def _check(self) -> None:
         if self._stop.is_set():
@@ -219,52 +306,3 @@ class Curation:
 
     def _write(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         return patiently(self._database.write, work, *args, **options)
-
-
-NO_VERDICT: dict[str, Any] = {
-    "outcome": "keep",
-    "filter_index": None,
-    "filter": "",
-    "filter_version": None,
-    "reason": "",
-    "detail": "",
-    "evidence": None,
-    "abstentions": None,
-    "notes": None,
-}
-
-
-def _columns(judged: Judged) -> dict[str, Any]:
-    """Return a judgement as the ledger's columns."""
-    abstentions = [
-        {"filter_index": said.index, "filter": said.kind, "reason": said.verdict.reason, "detail": said.verdict.detail}
-        for said in judged.abstentions
-    ]
-    if judged.verdict.outcome is Outcome.ABSTAIN:
-        why = {"reason": judged.verdict.reason, "detail": judged.verdict.detail}
-        abstentions.append({"filter_index": judged.index, "filter": judged.kind, **why})
-    notes = [
-        {
-            "filter_index": said.index,
-            "filter": said.kind,
-            "reason": said.verdict.reason,
-            "detail": said.verdict.detail,
-            "evidence": said.verdict.evidence,
-        }
-        for said in judged.notes
-    ]
-    columns: dict[str, Any] = {
-        "outcome": judged.outcome.value,
-        "abstentions": abstentions or None,
-        "notes": notes or None,
-    }
-    if judged.index is None:
-        return columns
-    return columns | {
-        "filter_index": judged.index,
-        "filter": judged.kind,
-        "filter_version": judged.version,
-        "reason": judged.verdict.reason,
-        "detail": judged.verdict.detail,
-        "evidence": judged.verdict.evidence,
-    }

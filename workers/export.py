@@ -3,69 +3,128 @@
 import hashlib
 import os
 import shutil
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters.manifest import Part, Split
-from service.store.curation import Entry
-from workers.rows import KEPT, REJECTED, REPEATED, canonical, kept_row
+from service.store.ledger import LedgerPage
+from workers.rows import KEPT, REJECTED, REPEATED, canonical, flat, group, text_bytes
 
 GROUP_ROWS = 4096
+GROUP_BYTES = 16 << 20
+"""Of long texts: a row group ends after so many, so that very long reasoning costs no more memory than short."""
 FILE_ROWS = 500_000
 """A split goes on in another file after so many rows, which keeps files in the hundreds of megabytes."""
+WAITING_MAX = 3
+"""Row groups that wait for the disk."""
 SPLITS: dict[str, Split] = {"train": "train", "eval": "eval", "test": "test"}
 
 
-class PartWriter:
-    """Rows of one schema, written to `STEM-00000.parquet`, `STEM-00001.parquet`, …, or to `STEM.parquet` alone."""
+class Aside:
+    """A thread that does one thing after the other, so that packing and hashing go on while more is read.
 
-    def __init__(self, folder: Path, stem: str, schema: pa.Schema, *, numbered: bool) -> None:
+    What a call raises, a later `do` or `wait` raises. As a context it ends the thread.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="export")
+        self._waiting: deque[Future[None]] = deque()
+
+    def do(self, call: Callable[..., None], *args: Any) -> None:
+        """Have it done; waits while too much is waiting already."""
+        self.wait(WAITING_MAX)
+        self._waiting.append(self._thread.submit(call, *args))
+
+    def wait(self, left: int = 0) -> None:
+        """Wait until no more than `left` calls are waiting."""
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+
+class PartWriter:
+    """Rows of one schema, written to `STEM-00000.parquet`, `STEM-00001.parquet`, …, or to `STEM.parquet` alone.
+
+    Row groups end at the same rows, however many are added at once. Files belong to the thread `aside`.
+    """
+
+    def __init__(self, folder: Path, stem: str, schema: pa.Schema, aside: Aside, *, numbered: bool) -> None:
         self._folder, self._stem, self._schema, self._numbered = folder, stem, schema, numbered
-        self._rows: list[dict[str, Any]] = []
+        self._aside = aside
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+        """Of the row group to come."""
         self._writer: pq.ParquetWriter | None = None
         self._written = 0
-        self._parts: list[Part] = []
+        self.parts: list[Part] = []
+        """The files that are ended: none for a numbered stem without a row."""
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Take one row."""
-        self._rows.append(row)
-        if len(self._rows) == GROUP_ROWS:
-            self._flush()
-        if self._numbered and self._written >= FILE_ROWS:
-            self._end_file()
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows as `rows.flat` gives them."""
+        sizes = text_bytes(batch)
+        while len(batch):
+            grown = sizes[: GROUP_ROWS - self._rows].cumsum() + self._bytes
+            taken = min(len(grown), int(grown.searchsorted(GROUP_BYTES)) + 1)
+            self._batches.append(batch.slice(0, taken))
+            self._rows, self._bytes = self._rows + taken, int(grown[taken - 1])
+            if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+                self._flush()
+            batch, sizes = batch.slice(taken), sizes[taken:]
 
-    def close(self) -> list[Part]:
-        """Write what is left and return the files: none for a numbered stem without a row."""
-        if self._rows or not (self._numbered or self._parts):
+    def end(self) -> None:
+        """Write what is left; `parts` are known once the thread has nothing left to do."""
+        if self._rows:
             self._flush()
-        self._end_file()
-        return self._parts
+        self._aside.do(self._end)
 
     @property
     def _path(self) -> str:
-        return f"{self._stem}-{len(self._parts):05d}.parquet" if self._numbered else f"{self._stem}.parquet"
+        return f"{self._stem}-{len(self.parts):05d}.parquet" if self._numbered else f"{self._stem}.parquet"
 
     def _flush(self) -> None:
+        self._aside.do(self._write, self._batches)
+        self._batches, self._rows, self._bytes = [], 0, 0
+
+    def _write(self, batches: list[pa.RecordBatch]) -> None:
+        writer = self._opened()
+        table = pa.Table.from_batches([group(batches, self._schema)])
+        writer.write_table(table)
+        self._written += len(table)
+        if self._numbered and self._written >= FILE_ROWS:
+            self._end_file()
+
+    def _opened(self) -> pq.ParquetWriter:
         if self._writer is None:
             target = self._folder / self._path
             target.parent.mkdir(parents=True, exist_ok=True)
             options: dict[str, Any] = {"compression": "zstd", "use_dictionary": REPEATED}
             self._writer = pq.ParquetWriter(target, self._schema, **options)
-        columns = {name: [row[name] for row in self._rows] for name in self._schema.names}
-        self._writer.write_table(pa.Table.from_pydict(columns, schema=self._schema))
-        self._written += len(self._rows)
-        self._rows = []
+        return self._writer
+
+    def _end(self) -> None:
+        if not self._numbered:
+            self._opened()
+        self._end_file()
 
     def _end_file(self) -> None:
         if self._writer is None:
             return
         self._writer.close()
-        self._parts.append(part(self._folder, self._path, self._written))
+        self.parts.append(part(self._folder, self._path, self._written))
         self._writer, self._written = None, 0
 
 
@@ -82,45 +141,66 @@ class Exported:
 
 
 class Export:
-    """An export in the making: entries come in the order of their prompts, `close` says what they made."""
+    """An export in the making: pages come in the order of their prompts, `close` says what they made.
+
+    A context, which ends the thread that writes.
+    """
 
     def __init__(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        self._aside = Aside()
         self._splits: dict[Split, PartWriter] = {
-            split: PartWriter(folder, f"data/{split}", KEPT, numbered=True) for split in SPLITS.values()
+            split: PartWriter(folder, f"data/{split}", KEPT, self._aside, numbered=True) for split in SPLITS.values()
         }
-        self._rejected = PartWriter(folder, "rejected", REJECTED, numbered=False)
+        self._rejected = PartWriter(folder, "rejected", REJECTED, self._aside, numbered=False)
         self._digest = hashlib.sha256()
         self._kept = 0
         self._prompts: dict[Split, int] = dict.fromkeys(SPLITS.values(), 0)
         self._prompt_id: int | None = None
 
-    def add(self, entry: Entry) -> None:
-        """Write a row: a kept one to its split, a rejected one to `rejected.parquet` with the verdict."""
-        row = kept_row(entry.sample, entry.batch_id)
-        if entry.outcome != "keep":
-            evidence = (
-                None if entry.evidence is None else orjson.dumps(entry.evidence, option=orjson.OPT_SORT_KEYS).decode()
-            )
-            verdict = {"filter": entry.filter, "reason": entry.reason, "detail": entry.detail, "evidence": evidence}
-            self._rejected.add(row | verdict | {"split": entry.split})
-            return
-        split = SPLITS[entry.split]
-        self._digest.update(canonical(row))
-        self._kept += 1
-        if entry.sample.prompt_id != self._prompt_id:
-            self._prompt_id = entry.sample.prompt_id
-            self._prompts[split] += 1
-        self._splits[split].add(row)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._aside.__exit__(*raised)
+
+    def add(self, page: LedgerPage) -> None:
+        """Write kept rows to their splits, rejected ones to `rejected.parquet` with the verdict."""
+        batch = flat(with_sorted_evidence(page))
+        kept: dict[Split, list[int]] = {}
+        rejected = []
+        for place, (outcome, split) in enumerate(zip(page.columns["outcome"], page.columns["split"], strict=True)):
+            (kept.setdefault(SPLITS[split], []) if outcome == "keep" else rejected).append(place)
+        for split, places in kept.items():
+            self._splits[split].add(batch.take(pa.array(places, pa.int32())))
+            ids = {page.columns["prompt_id"][place] for place in places}
+            self._prompts[split] += len(ids - {self._prompt_id})
+        if rejected:
+            self._rejected.add(batch.take(pa.array(rejected, pa.int32())))
+        if in_order := sorted(chain.from_iterable(kept.values())):
+            self._aside.do(self._digest.update, canonical(page, in_order))
+            self._kept += len(in_order)
+            self._prompt_id = page.columns["prompt_id"][in_order[-1]]
 
     def close(self) -> Exported:
         """End all files."""
-        splits: dict[Split, list[Part]] = {}
-        for split, writer in self._splits.items():
-            if parts := writer.close():
-                splits[split] = parts
-        return Exported(self._digest.hexdigest(), self._kept, splits, self._prompts, self._rejected.close()[0])
+        for writer in (*self._splits.values(), self._rejected):
+            writer.end()
+        self._aside.wait()
+        splits: dict[Split, list[Part]] = {
+            split: writer.parts for split, writer in self._splits.items() if writer.parts
+        }
+        return Exported(self._digest.hexdigest(), self._kept, splits, self._prompts, self._rejected.parts[0])
+
+
+def with_sorted_evidence(page: LedgerPage) -> LedgerPage:
+    """Return the page with evidence as it is exported: JSON with sorted keys."""
+    told = [
+        None if text is None else orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
+        for text in page.columns["evidence"]
+    ]
+    return page.with_column("evidence", told)
 
 
 def part(folder: Path, path: str, rows: int) -> Part:
@@ -146,4 +226,9 @@ def put_in_place(partial: Path, folder: Path) -> None:
 def discard_partial(folder: Path) -> None:
     """Remove what interrupted attempts at this folder left behind."""
     for left in folder.parent.glob(f"{folder.name}.*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
+        discard(left)
+
+
+def discard(partial: Path) -> None:
+    """Remove an unfinished folder."""
+    shutil.rmtree(partial, ignore_errors=True)

@@ -9,7 +9,8 @@ from filters.sample import Sample
 from filters.stages import Judged
 from filters.verdict import Outcome
 from service.models import Review
-from service.store.curation import PERSON, Entry
+from service.store.curation import PERSON
+from service.store.ledger import LedgerPage
 
 
 class Reviews:
@@ -17,6 +18,7 @@ class Reviews:
 
     def __init__(self, newest: Mapping[int, Review]) -> None:
         self._newest = newest
+        self._edits = {key: review.response for key, review in newest.items() if review.response is not None}
         self._rejected = 0
 
     def __contains__(self, trace_id: int) -> bool:
@@ -29,13 +31,14 @@ class Reviews:
 
     def edited(self, sample: Sample) -> Sample:
         """Return the sample with the response as a person edited it."""
-        review = self._newest.get(sample.id)
-        return sample if review is None or review.response is None else replace(sample, response=review.response)
+        return replace(sample, response=self._edits[sample.id]) if sample.id in self._edits else sample
 
-    def edited_entry(self, entry: Entry) -> Entry:
-        """Return the row of the ledger with the response as it was judged."""
-        sample = self.edited(entry.sample)
-        return entry if sample is entry.sample else replace(entry, sample=sample)
+    def edited_page(self, page: LedgerPage) -> LedgerPage:
+        """Return the page of the ledger with responses as they were judged."""
+        if self._edits.keys().isdisjoint(page.columns["id"]):
+            return page
+        read = zip(page.columns["id"], page.columns["response"], strict=True)
+        return page.with_column("response", [self._edits.get(trace_id, text) for trace_id, text in read])
 
     def rejection(self, sample: Sample) -> dict[str, Any] | None:
         """Return the ledger's columns where a person rejected the sample: it does not reach the filters then."""

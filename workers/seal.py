@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import orjson
 from filters.licences.check import Override, check
 from filters.manifest import FilterCount, Licence, Manifest, TeacherEntry
 from service.models import Batch, DatasetVersion, Teacher
-from service.store.curation import Entry
+from service.store.ledger import LedgerPage
 from workers.card import card
 from workers.export import Export, Exported
 
@@ -23,30 +24,33 @@ class Sources:
     teacher_licences: set[str] = field(default_factory=set)
     prompt_licences: set[str] = field(default_factory=set)
 
-    def add(self, entry: Entry) -> None:
-        """Take note of a kept row."""
-        self.teachers.add(entry.sample.teacher)
-        self.teacher_licences.add(entry.sample.teacher_license)
-        self.prompt_licences.add(entry.sample.license)
+    def add(self, page: LedgerPage, teachers: Mapping[str, Teacher]) -> None:
+        """Take note of a page's kept rows."""
+        columns = page.columns
+        kept = [outcome == "keep" for outcome in columns["outcome"]]
+        named = {*compress(columns["teacher"], kept), *compress(columns["rewriter"], kept)} - {None}
+        self.teachers |= named
+        self.teacher_licences |= {teachers[name].license if name in teachers else "" for name in named}
+        self.prompt_licences |= {page.prompts[key].license for key in set(compress(columns["prompt_id"], kept))}
 
 
 def write_folder(
     folder: Path,
     version: DatasetVersion,
-    entries: Iterable[Entry],
+    pages: Iterable[LedgerPage],
     funnel: list[FilterCount],
     teachers: Mapping[str, Teacher],
     batches: list[Batch],
 ) -> dict[str, Any]:
     """Write the whole export into `folder`; return the values of the sealed version."""
-    export, sources = Export(folder), Sources()
+    sources = Sources()
     total = 0
-    for entry in entries:
-        total += 1
-        export.add(entry)
-        if entry.outcome == "keep":
-            sources.add(entry)
-    exported = export.close()
+    with Export(folder) as export:
+        for page in pages:
+            total += len(page)
+            export.add(page)
+            sources.add(page, teachers)
+        exported = export.close()
     if exported.kept + sum(line.rejected for line in funnel) != total:
         raise RuntimeError(f"the ledger holds {total} rows, {exported.kept} of them kept; the funnel says otherwise")
     licence = _licence(version, sources)

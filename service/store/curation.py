@@ -1,18 +1,15 @@
-"""Curation: reading traces in order as samples, keeping the ledger, sealing a version."""
+"""Curation: reading traces in order as samples, sealing a version."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy import func, select, tuple_
 from sqlmodel import Session, col
 
 from filters.sample import Sample
-from service.models import Batch, DatasetVersion, Job, Prompt, Review, Teacher, Trace, VerdictRow, VersionState
+from service.models import Batch, DatasetVersion, Job, Prompt, Review, Teacher, Trace, VersionState
 from service.store import events, queue
-from service.store.database import insert_new
 
 
 class Span(NamedTuple):
@@ -29,18 +26,15 @@ Key = tuple[int, str, int]
 """Prompt id, teacher and sample index: the order in which samples are judged, and the place to read on from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row of the ledger with its sample, as the export writes it."""
+class Asked(NamedTuple):
+    """A prompt, with what its submitter said of it."""
 
-    sample: Sample
-    batch_id: str
-    outcome: str
-    filter: str
-    reason: str
-    detail: str
-    evidence: dict[str, Any] | None
-    split: str
+    messages: list[dict[str, Any]]
+    reference: str | None
+    verifier: str | None
+    category: str
+    source: str
+    license: str
 
 
 def get(session: Session, version_id: int) -> DatasetVersion:
@@ -89,57 +83,89 @@ def reviews(session: Session, batch_ids: Sequence[str]) -> dict[int, Review]:
     return {review.trace_id: review for review in session.scalars(query)}
 
 
-_OTHER = aliased(Trace)
-_SAMPLE: dict[str, Any] = {
-    "id": Trace.id,
-    "prompt_id": Trace.prompt_id,
-    "messages": Prompt.messages,
-    "response": Trace.response,
-    "reasoning": Trace.reasoning,
-    "finish_reason": Trace.finish_reason,
-    "prompt_tokens": Trace.prompt_tokens,
-    "completion_tokens": Trace.completion_tokens,
-    "sample_index": Trace.sample_index,
-    "teacher": Trace.teacher,
-    "teacher_license": func.coalesce(Teacher.license, ""),
-    "reference": Prompt.reference,
-    "verifier": Prompt.verifier,
-    "category": Prompt.category,
-    "source": Prompt.source,
-    "license": Prompt.license,
-    "tries": select(func.count()).where(col(_OTHER.prompt_id) == col(Trace.prompt_id)).scalar_subquery(),
-}
-COLUMNS = tuple(_SAMPLE[field.name] for field in fields(Sample))
-"""In the order of a Sample's fields: a row is one as it stands."""
-_LEDGER: tuple[Any, ...] = (
-    VerdictRow.outcome,
-    VerdictRow.filter,
-    VerdictRow.reason,
-    VerdictRow.detail,
-    VerdictRow.evidence,
-    VerdictRow.split,
+TEXTS = (Trace.response, Trace.reasoning)
+TRACE: tuple[Any, ...] = (
+    Trace.id,
+    Trace.prompt_id,
+    Trace.teacher,
+    Trace.sample_index,
+    Trace.finish_reason,
+    Trace.prompt_tokens,
+    Trace.completion_tokens,
+    Trace.rewriter,
+    *TEXTS,
 )
+"""What is read of each trace, and in which order."""
 
 
 def page(session: Session, span: Span, *, after: Key | None, limit: int) -> list[Sample]:
     """Return up to `limit` samples of a batch after the place `after`, in the order of `Key`."""
-    query = ordered(select(*COLUMNS), span, after, limit)
-    return [Sample(*row) for row in session.connection().execute(query).all()]
+    rows = session.connection().execute(ordered(select(*TRACE), span, after, limit)).all()
+    return samples(session, span, rows)
 
 
-def ledger_page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> list[Entry]:
-    """Return up to `limit` judged samples of a batch after the place `after`, in the order of `Key`."""
-    query = of_version(ordered(select(*COLUMNS, *_LEDGER), span, after, limit), version_id)
-    width = len(COLUMNS)
-    rows = session.connection().execute(query).all()
-    return [Entry(Sample(*row[:width]), span.batch_id, *row[width:]) for row in rows]
+def samples(session: Session, span: Span, rows: Sequence[Sequence[Any]]) -> list[Sample]:
+    """Return rows of one batch that begin with the columns `TRACE` as samples, in their order."""
+    if not rows:
+        return []
+    first, last = rows[0][1], rows[-1][1]
+    asked = prompts(session, span, first, last)
+    tries = _tries(session, first, last)
+    licences = {name: teacher.license or "" for name, teacher in teachers(session).items()}
+    return [
+        Sample(
+            id=trace_id,
+            prompt_id=prompt_id,
+            messages=(prompt := asked[prompt_id]).messages,
+            response=response,
+            reasoning=reasoning,
+            finish_reason=finish_reason,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            sample_index=sample_index,
+            teacher=teacher,
+            teacher_license=licences.get(teacher, ""),
+            rewriter=rewriter or "",
+            rewriter_license=licences.get(rewriter, ""),
+            reference=prompt.reference,
+            verifier=prompt.verifier,
+            category=prompt.category,
+            source=prompt.source,
+            license=prompt.license,
+            tries=tries[prompt_id],
+        )
+        for (
+            trace_id,
+            prompt_id,
+            teacher,
+            sample_index,
+            finish_reason,
+            prompt_tokens,
+            completion_tokens,
+            rewriter,
+            response,
+            reasoning,
+            *_,
+        ) in rows
+    ]
 
 
-def of_version(query: Any, version_id: int) -> Any:
-    """Return the query with the verdict of one version beside each trace."""
-    # Again an expression: SQLite would rather read the whole version and sort it, for every page.
-    mine = (col(VerdictRow.trace_id) == col(Trace.id)) & (col(VerdictRow.version_id) + 0 == version_id)
-    return query.join(VerdictRow, mine)
+def prompts(session: Session, span: Span, first: int, last: int) -> dict[int, Asked]:
+    """Return the prompts of a batch with ids from `first` to `last`: read once, however many answers they have."""
+    query = select(Prompt.id, *(getattr(Prompt, name) for name in Asked._fields)).where(  # pyright: ignore[reportCallIssue, reportArgumentType]
+        col(Prompt.id).between(first, last), col(Prompt.batch_id).concat("") == span.batch_id
+    )
+    return {prompt_id: Asked(*asked) for prompt_id, *asked in session.connection().execute(query).all()}
+
+
+def _tries(session: Session, first: int, last: int) -> dict[int, int]:
+    query = (
+        select(Trace.prompt_id, func.count())  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .where(col(Trace.prompt_id).between(first, last))
+        .group_by(col(Trace.prompt_id))
+    )
+    counted: Any = session.connection().execute(query).all()
+    return {prompt_id: count for prompt_id, count in counted}
 
 
 def ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
@@ -147,8 +173,6 @@ def ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
     place = (col(Trace.prompt_id), col(Trace.teacher), col(Trace.sample_index))
     query = (
         query.select_from(Trace)
-        .join(Prompt, col(Prompt.id) == col(Trace.prompt_id))
-        .outerjoin(Teacher, col(Teacher.name) == col(Trace.teacher))
         # An expression, not the bare column: by the batch's index the database would sort a whole batch for each page.
         .where(col(Trace.batch_id).concat("") == span.batch_id)
         .where(col(Trace.prompt_id).between(after[0] if after else span.first, span.last))
@@ -158,23 +182,17 @@ def ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
     return query.where(tuple_(*place) > after) if after else query
 
 
-def begin(session: Session, job: Job, version_id: int, *, total: int, lease_s: float, chunk: int) -> bool:
-    """Take a version up from the start: delete a chunk of the ledger that an earlier attempt left unfinished.
+def judged(
+    session: Session, job: Job, version_id: int, *, funnel: list[dict[str, Any]], inputs: str, lease_s: float
+) -> None:
+    """Note that the ledger is whole: a later attempt goes on from here. Raises LeaseLost.
 
-    Returns whether nothing is left of it; call it again until then. Raises LeaseLost.
+    `inputs` is the hash of what was judged, empty where some came meanwhile.
     """
-    queue.keep(session, job, lease_s=lease_s, total=total - job.total, stored=-job.stored)
-    job.total, job.stored = total, 0
-    some = select(VerdictRow.id).where(col(VerdictRow.version_id) == version_id).limit(chunk)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    return session.connection().execute(delete(VerdictRow).where(col(VerdictRow.id).in_(some))).rowcount < chunk
-
-
-def add(session: Session, job: Job, rows: Sequence[dict[str, Any]], *, lease_s: float, done: int | None) -> None:
-    """Write verdicts to the ledger; with `done`, tell those who follow how many rows are judged. Raises LeaseLost."""
-    queue.keep(session, job, lease_s=lease_s, stored=len(rows))
-    insert_new(session, VerdictRow, rows)
-    if done is not None:
-        events.emit(session, "version.progress", job.subject, done=done, total=job.total)
+    queue.keep(session, job, lease_s=lease_s)
+    version = get(session, version_id)
+    version.sqlmodel_update({"funnel": funnel, "inputs_sha256": inputs})
+    session.add(version)
 
 
 def seal(session: Session, job: Job, version_id: int, values: dict[str, Any]) -> None:

@@ -1,12 +1,11 @@
 """Verdicts of earlier versions that may still stand: who judged the same traces, and what its ledger says of each."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, literal, or_, select
 from sqlmodel import Session, col
 
 from filters.manifest import FilterCount
@@ -15,28 +14,33 @@ from filters.reuse import Reuse
 from filters.sample import Sample
 from filters.stages import Abstention, Judged, Note
 from filters.verdict import Outcome, Verdict
-from service.models import DatasetVersion, Trace, VerdictRow, VersionState
+from service.models import Batch, DatasetVersion, Teacher, Trace, VerdictRow, VersionState
 from service.store import batches
-from service.store.curation import COLUMNS, PERSON, Key, Span, of_version, ordered
+from service.store.curation import PERSON, TEXTS, TRACE, Key, Span, ordered, samples
+from service.store.ledger import of_version
 
 ALIKE_MAX = 50
 """Versions looked at for verdicts that still stand."""
-_VERDICT = (
-    "outcome",
-    "filter_index",
-    "filter",
-    "filter_version",
-    "reason",
-    "detail",
-    "evidence",
-    "abstentions",
-    "notes",
+# Mostly null: cheaper to look at as text than to decode for each row.
+_ASIDE: tuple[Any, ...] = tuple(cast(column, Text) for column in (VerdictRow.abstentions, VerdictRow.notes))
+_VERDICT: tuple[Any, ...] = (
+    VerdictRow.filter_index,
+    VerdictRow.filter,
+    VerdictRow.filter_version,
+    VerdictRow.reason,
+    VerdictRow.detail,
+    cast(VerdictRow.evidence, Text),  # pyright: ignore[reportArgumentType]
+    *_ASIDE,
 )
+Said = TypeVar("Said", Abstention, Note)
 
 
 def inputs_sha256(session: Session, batch_ids: Sequence[str]) -> str:
-    """Return what changes whenever a batch gets another trace or somebody says something of one."""
-    marks = []
+    """Return what changes whenever a batch gets another trace, somebody says something of one, or a licence changes."""
+    of_batches = session.scalars(select(Batch).where(col(Batch.id).in_(batch_ids)))
+    names = {name for batch in of_batches for name in batch.teachers}
+    teachers = session.scalars(select(Teacher).where(col(Teacher.name).in_(names)).order_by(col(Teacher.name)))
+    marks: list[Any] = [[[teacher.name, teacher.license] for teacher in teachers]]
     for batch_id in batch_ids:
         newest = session.scalar(select(func.max(Trace.id)).where(col(Trace.batch_id) == batch_id))
         marks.append([batch_id, newest, batches.newest_review(session, batch_id)])
@@ -64,35 +68,78 @@ def reusable(
     return best or (None, None)
 
 
-def judged_page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> list[Judged]:
-    """Return the same samples as a version's ledger has them."""
-    columns = (*COLUMNS, *(getattr(VerdictRow, name) for name in _VERDICT))
-    query = of_version(ordered(select(*columns), span, after, limit), version_id)
-    width = len(COLUMNS)
-    rows = session.connection().execute(query).all()
-    return [_judged(Sample(*row[:width]), dict(zip(_VERDICT, row[width:], strict=True))) for row in rows]
+def judged_page(
+    session: Session, version_id: int, span: Span, *, after: Key | None, limit: int, reached: int = 0
+) -> list[Judged]:
+    """Return up to `limit` samples of a batch as a version's ledger has them, from the place `after` on.
+
+    Those that a filter before the place `reached` rejected are passed over.
+    """
+    rows = _rows(session, (*TRACE, *_VERDICT), version_id, span, after, limit, reached)
+    said = (row[len(TRACE) :] for row in rows)
+    return [_judged(sample, *row) for sample, row in zip(samples(session, span, rows), said, strict=True)]
 
 
-def _judged(sample: Sample, row: dict[str, Any]) -> Judged:
-    """Read a row of the ledger as the judgement that it was written from."""
-    said = [(Abstention, Outcome.ABSTAIN, each) for each in row["abstentions"] or ()]
-    said += [(Note, Outcome.KEEP, each) for each in row["notes"] or ()]
-    made = [
-        kind(each["filter_index"], each["filter"], Verdict(meant, each["reason"], each["detail"], each.get("evidence")))
-        for kind, meant, each in said
+def survivors(
+    session: Session, version_id: int, span: Span, *, after: Key | None, limit: int, reached: int, texts: bool
+) -> list[Judged]:
+    """Return up to `limit` samples of a batch as they came before the filter with the place `reached`.
+
+    Without `texts` they come without response and reasoning.
+    """
+    trace = [column if texts or column not in TEXTS else literal("").label(column.key) for column in TRACE]
+    rows = _rows(session, (*trace, *_ASIDE), version_id, span, after, limit, reached)
+    return [
+        Judged(sample)
+        if row[-2] == row[-1] == "null"
+        else Judged(
+            sample,
+            abstentions=tuple(each for each in _said(Abstention, Outcome.ABSTAIN, row[-2]) if each.index < reached),
+            notes=tuple(each for each in _said(Note, Outcome.KEEP, row[-1]) if each.index < reached),
+        )
+        for sample, row in zip(samples(session, span, rows), rows, strict=True)
     ]
-    abstentions = tuple(each for each in made if isinstance(each, Abstention))
-    judged = Judged(sample, abstentions=abstentions, notes=tuple(each for each in made if isinstance(each, Note)))
-    if row["filter_index"] is None:
-        return judged
-    verdict = Verdict(Outcome.REJECT, row["reason"], row["detail"], row["evidence"])
-    if abstentions and abstentions[-1].index == row["filter_index"]:
-        verdict = replace(verdict, outcome=Outcome.ABSTAIN)
-    return replace(
-        judged,
-        outcome=Outcome.REJECT,
-        index=row["filter_index"],
-        kind=row["filter"],
-        version=row["filter_version"],
-        verdict=verdict,
-    )
+
+
+def _rows(
+    session: Session,
+    columns: Sequence[Any],
+    version_id: int,
+    span: Span,
+    after: Key | None,
+    limit: int,
+    reached: int,
+) -> Sequence[Any]:
+    query = of_version(ordered(select(*columns), span, after, limit), version_id)
+    if reached:
+        place = col(VerdictRow.filter_index)
+        query = query.where(or_(place.is_(None), place >= reached))
+    return session.connection().execute(query).all()
+
+
+def _judged(
+    sample: Sample,
+    index: int | None,
+    kind: str,
+    version: int | None,
+    reason: str,
+    detail: str,
+    evidence: str | None,
+    abstained: str | None,
+    noted: str | None,
+) -> Judged:
+    """Read a row of the ledger as the judgement that it was written from."""
+    abstentions = tuple(_said(Abstention, Outcome.ABSTAIN, abstained))
+    notes = tuple(_said(Note, Outcome.KEEP, noted))
+    if index is None:
+        return Judged(sample, abstentions=abstentions, notes=notes)
+    outcome = Outcome.ABSTAIN if abstentions and abstentions[-1].index == index else Outcome.REJECT
+    verdict = Verdict(outcome, reason, detail, orjson.loads(evidence or "null"))
+    return Judged(sample, Outcome.REJECT, index, kind, version or 0, verdict, abstentions, notes)
+
+
+def _said(kind: type[Said], meant: Outcome, text: str | None) -> Iterator[Said]:
+    """Read what filters said aside of the sample's fate; mostly nothing."""
+    for each in orjson.loads(text) or () if text and text != "null" else ():
+        verdict = Verdict(meant, each["reason"], each["detail"], each.get("evidence"))
+        yield kind(each["filter_index"], each["filter"], verdict)

@@ -14,7 +14,8 @@ from sqlmodel import col, update
 from filters.length import Length
 from filters.manifest import Manifest
 from service.models import JobKind, JobState, Trace, VersionState
-from service.store import curation, queue
+from service.store import ledger as ledger_store
+from service.store import queue
 from tests.workers.help import ON_SQLITE
 from tests.workers.made import (
     add_batch,
@@ -27,6 +28,7 @@ from tests.workers.made import (
     version,
 )
 from workers import curate as curating
+from workers.verdicts import NO_VERDICT
 
 LENGTH = {"kind": "length"}
 
@@ -203,10 +205,10 @@ def test_an_unfinished_curation_is_begun_anew(database, curate, settings, monkey
     version_id = order(database, "broken", [batch], [LENGTH])
     with database.write() as session:
         dead = queue.claim(session, [JobKind.CURATE], worker="dead", lease_s=-1)[0]
-    verdict = curating.NO_VERDICT | {"version_id": version_id, "outcome": "reject", "split": "train"}
+    verdict = NO_VERDICT | {"version_id": version_id, "outcome": "reject", "split": "train"}
     left = [verdict | {"trace_id": key} for key in trace_ids(database, batch)[:23]]
     with database.write() as session:
-        curation.add(session, dead, left, lease_s=-1, done=23)
+        ledger_store.add(session, dead, left, lease_s=-1, done=23)
     partial = settings.data_dir / "datasets" / "broken" / "v1.1.partial"
     partial.mkdir(parents=True)
     found = version(database, curate.again(version_id))

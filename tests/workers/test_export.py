@@ -1,22 +1,26 @@
 """The export folder in the hands of those it is made for: `datasets` and plain `trl sft`."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from filters.manifest import Manifest
-from filters.sample import Sample
 from service.models import JobKind
-from service.store.curation import Entry
+from service.store.curation import Asked
+from service.store.ledger import LedgerPage
 from tests.conftest import leave_out
 from tests.workers.help import ON_SQLITE
 from tests.workers.made import add_batch, order, questions, version
 from workers import export as exporting
-from workers.export import Export
+from workers.export import Export, Exported
 from workers.rows import KEPT
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -83,18 +87,34 @@ def test_the_cards_head_says_what_the_hub_wants_to_know(folder):
     assert [feature["name"] for feature in found["dataset_info"]["features"]] == KEPT.names
 
 
-def entry(number: int, split: str, outcome: str = "keep") -> Entry:
-    sample = Sample(id=number, prompt_id=number // 2, messages=[{"role": "user", "content": "Hm?"}], response="Ah.")
-    return Entry(sample, "batch_1", outcome, "length", "too_short", "3 < 16", {"tokens": 3}, split)
+def page(numbers: Iterable[int], split: str, outcome: str = "keep", reasoning: str = "Let me see.") -> LedgerPage:
+    """Answers to prompts, two to each."""
+    same = {
+        "teacher": "fake",
+        "sample_index": 0,
+        "finish_reason": "stop",
+        "prompt_tokens": 5,
+        "completion_tokens": None,
+    }
+    same |= {"response": "Ah.", "reasoning": reasoning, "outcome": outcome, "filter": "length", "reason": "too_short"}
+    same |= {"detail": "3 < 16", "evidence": '{"tokens":3,"least":16}', "split": split}
+    rows = [same | {"id": number, "prompt_id": number // 2} for number in numbers]
+    asked = Asked([{"role": "user", "content": "Hm?"}], None, None, "", "", "own")
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return LedgerPage("batch_1", columns, dict.fromkeys(columns["prompt_id"], asked))
+
+
+def export(folder: Path, *pages: LedgerPage) -> Exported:
+    with Export(folder) as export:
+        for each in pages:
+            export.add(each)
+        return export.close()
 
 
 def test_a_split_goes_on_in_another_file_and_an_empty_one_has_none(tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "GROUP_ROWS", 2)
     monkeypatch.setattr(exporting, "FILE_ROWS", 4)
-    export = Export(tmp_path / "export")
-    for number in range(9):
-        export.add(entry(number, "train"))
-    found = export.close()
+    found = export(tmp_path / "export", page(range(9), "train"))
     assert [(part.path, part.rows) for part in found.splits["train"]] == [
         ("data/train-00000.parquet", 4),
         ("data/train-00001.parquet", 4),
@@ -106,7 +126,40 @@ def test_a_split_goes_on_in_another_file_and_an_empty_one_has_none(tmp_path, mon
 
 
 def test_a_rejected_row_is_written_with_its_verdict_only(tmp_path):
-    export = Export(tmp_path / "export")
-    export.add(entry(1, "eval", "reject"))
-    found = export.close()
+    found = export(tmp_path / "export", page([1], "eval", "reject"))
     assert (found.kept, found.splits, found.rejected.rows) == (0, {}, 1)
+    (row,) = pq.read_table(tmp_path / "export" / "rejected.parquet").to_pylist()
+    assert (row["filter"], row["reason"], row["evidence"]) == ("length", "too_short", '{"least":16,"tokens":3}')
+
+
+def test_the_bytes_do_not_depend_on_how_many_rows_are_read_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "GROUP_ROWS", 5)
+    monkeypatch.setattr(exporting, "GROUP_BYTES", 60)
+    one = export(tmp_path / "one", page(range(23), "train"))
+    many = export(tmp_path / "many", *(page(range(start, min(start + 3, 23)), "train") for start in range(0, 23, 3)))
+    assert (one.sha256, one.splits, one.prompts) == (many.sha256, many.splits, many.prompts)
+    groups = pq.ParquetFile(tmp_path / "one" / one.splits["train"][0].path).metadata
+    assert [groups.row_group(place).num_rows for place in range(groups.num_row_groups)] == [5, 5, 5, 5, 3]
+
+
+def test_very_long_reasoning_makes_smaller_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "GROUP_BYTES", 1000)
+    found = export(tmp_path / "export", page(range(5), "train", reasoning="x" * 400))
+    groups = pq.ParquetFile(tmp_path / "export" / found.splits["train"][0].path).metadata
+    assert [groups.row_group(place).num_rows for place in range(groups.num_row_groups)] == [3, 2]
+
+
+def test_the_hash_is_of_the_kept_rows_as_a_reader_of_the_files_finds_them(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    rows = [row for path in sorted(folder.glob("data/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    rows.sort(key=lambda row: (row["prompt_id"], row["teacher"], row["sample_index"]))
+    lines = (json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n" for row in rows)
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == manifest["sha256"]
+
+
+def test_what_the_writing_thread_raises_reaches_the_export(tmp_path):
+    with Export(tmp_path / "export") as broken:
+        (tmp_path / "export" / "data").write_text("in the way")
+        broken.add(page([1], "train"))
+        with pytest.raises(FileExistsError):
+            broken.close()
