@@ -68,6 +68,36 @@ for _name, _method in METHODS.items():
 
 
 @app.command()
+def render(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder for render.json and rejected.parquet; not the dataset's.")],
+    student: StudentOption = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens a row may have; else the student's positions.")] = None,
+    method: Annotated[str, typer.Option(help="Whose settings --config and --set are.")] = "sft",
+    config: ConfigOption = None,
+    changes: SetOption = None,
+) -> None:
+    """Show what the student would read of every row, and refuse a version with rows it would learn wrongly from.
+
+    Nothing is trained. With --set on_unfit=drop_to_rejected, as in a training, unfit rows are no reason to refuse.
+    """
+    from trainer.gate import refuse_unfit, rehearse
+    from trainer.settings import read_file, read_settings
+
+    def work(supervisor: Supervisor) -> None:
+        if method not in METHODS:
+            raise TrainerError("unknown_method", f"{method} is none of the methods {', '.join(METHODS)}")
+        length = [f"max_length={max_length}"] if max_length is not None else []
+        settings = read_settings(method, read_file(config) if config else {}, [*(changes or []), *length], student)
+        rendering = rehearse(settings, dataset, out, supervisor)
+        supervisor.emit("rendered", **rendering.model_dump(mode="json"))
+        refuse_unfit(rendering, settings)
+        supervisor.emit("finished", report=str(out / "render.json"))
+
+    _guarded(work)
+
+
+@app.command()
 def evaluate(
     out: OutArgument,
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset version it was trained on.")],

@@ -13,6 +13,9 @@ KEYS = ("reasoning_content", "thinking", "reasoning", INLINE)
 """Under which key templates look for reasoning: Qwen3, GLM-4 and Nemotron; GPT-OSS and LFM2; DiffusionGemma; and those
 that know no key but keep a `<think>` block within the content (DeepSeek-V3)."""
 
+EXPORTED = KEYS[0]
+"""The name under which a dataset version's folder holds reasoning."""
+
 _REASONING, _RESPONSE = "First this.", "Then that."
 """A probe: whatever a template does with text, it keeps a plain sentence, or it keeps nothing."""
 
@@ -80,11 +83,16 @@ def find_dialect(tokenizer: Any, completion: Completion) -> Dialect:
 
 
 def _probe(tokenizer: Any, template_kwargs: dict[str, Any]) -> Dialect | None:
+    from jinja2 import TemplateError
+
     question = {"role": "user", "content": "Why?"}
     for key in KEYS:
         dialect = Dialect(key, "", "", template_kwargs)
-        prompt = dialect.render(tokenizer, [question], prompt=True)
-        text = dialect.render(tokenizer, [question, dialect.message(_REASONING, _RESPONSE)])
+        try:
+            prompt = dialect.render(tokenizer, [question], prompt=True)
+            text = dialect.render(tokenizer, [question, dialect.message(_REASONING, _RESPONSE)])
+        except TemplateError:  # some refuse a message with what they do not know
+            continue
         start, end = text.find(_REASONING), text.find(_RESPONSE)
         if 0 <= start < end:
             begin = len(prompt) if text.startswith(prompt) else start

@@ -5,7 +5,7 @@ loss mask are those that TRL's own preparation makes of prompt and completion.
 """
 
 import hashlib
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,21 @@ PROBLEMS = {
     "prompt_not_prefix": "its prompt alone renders to other tokens than at the start of the conversation: the student "
     "would be trained on a prompt that it never sees when it answers",
     "no_stop_token": "its rendered reply does not end with a token that stops the student: it would never learn to "
-    "stop. Name the token that the chat template ends a reply with in `eos_token`",
+    "stop",
     "stops_early": "a token that stops the student stands inside its reply: it would learn to stop there",
 }
 """What can be wrong with a row, the most telling first."""
+_OTHER_TEMPLATE = "give `chat_template` a Jinja file that does otherwise, or choose another student"
+REMEDIES = {
+    "template_refused": f"{_OTHER_TEMPLATE}; without a system message in the prompts most templates take them",
+    "empty_loss": _OTHER_TEMPLATE,
+    "reasoning_lost": f"{_OTHER_TEMPLATE}; or teach responses alone (`completion` = answer_only)",
+    "response_lost": _OTHER_TEMPLATE,
+    "prompt_not_prefix": _OTHER_TEMPLATE,
+    "no_stop_token": "name the token that the chat template ends a reply with in `eos_token`",
+    "stops_early": "reject such rows: set `on_unfit` to `drop_to_rejected`",
+}
+"""What a person can do about each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +98,10 @@ class Renderer:
             return ("", ""), f"{type(error).__name__}: {error}"[:DETAIL_CHARACTERS_MAX]
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
+        once = list(dict.fromkeys(texts))  # a prompt with several answers stands in several rows
         wanted = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
-        return self.tokenizer(texts, **wanted)["input_ids"]
+        ids = dict(zip(once, self.tokenizer(once, **wanted)["input_ids"], strict=True))
+        return [ids[text] for text in texts]
 
     def _problems(self, reply: list[int], moved: bool, text: str, reasoning: str, response: str) -> list[str]:
         end = max(0, len(reply) - STOP_WITHIN_TOKENS)
@@ -133,11 +146,11 @@ def reply_of(completion: list[dict[str, Any]]) -> tuple[str, str]:
 
 def _after(prompt: str, text: str) -> str:
     """Return what the conversation's text adds to the prompt's."""
-    return text[len(prompt if text.startswith(prompt) else os.path.commonprefix([prompt, text])) :]
+    return text[len(prompt if text.startswith(prompt) else text[: _common_prefix(prompt, text)]) :]
 
 
-def _common_prefix(first: list[int], second: list[int]) -> int:
-    """Count the tokens both begin with: where TRL, too, lets the completion begin."""
+def _common_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """Count the tokens (or characters) both begin with: where TRL, too, lets the completion begin."""
     if second[: len(first)] == first:
         return len(first)
     return next(

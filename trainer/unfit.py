@@ -9,13 +9,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from trainer.errors import TrainerError
-from trainer.render import PROBLEMS
+from trainer.render import PROBLEMS, REMEDIES
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
 WOULD_BE_CUT = "would_be_cut"
+CUT = "it is longer than fits: TRL would cut off its end, the answer"
+CUT_REMEDY = (
+    "raise `max_length` (or choose a student with a longer context), reject such rows in the recipe (filter `length`), "
+    "or set `on_unfit` to `drop_to_rejected`"
+)
 NAMED = 5
 """Rows that a refusal names."""
 
@@ -50,30 +55,33 @@ def judge(problems: Sequence[str], said: str, tokens: int, reply_tokens: int, to
 
 def find_unfit(rendered: "Dataset", tokens_max: int) -> dict[int, Unfit]:
     """Return what is wrong with each unfit row, by its place."""
-    columns = (rendered.with_format("arrow")[name] for name in ("problems", "detail", "tokens", "reply_tokens"))
-    judged = (judge(*row, tokens_max) for row in zip(*(column.to_pylist() for column in columns), strict=True))
-    return {place: unfit for place, unfit in enumerate(judged) if unfit}
+    columns = (rendered[name][:] for name in ("problems", "detail", "tokens", "reply_tokens"))
+    unfit: dict[int, Unfit] = {}
+    for place, (problems, said, tokens, reply_tokens) in enumerate(zip(*columns, strict=True)):
+        if found := judge(problems, said, tokens, reply_tokens, tokens_max):
+            unfit[place] = found
+    return unfit
 
 
 def refusal(unfit: dict[int, Unfit], rows: int, tokens_max: int) -> TrainerError:
     """Return what says why a training on rows with these, by id, is refused: the commonest reason, and the rows."""
     reason, count = Counter(found.reason for found in unfit.values()).most_common(1)[0]
     ids = [row for row, found in unfit.items() if found.reason == reason][:NAMED]
-    others = "" if count == len(unfit) else f"; {len(unfit) - count:,} rows are unfit for other reasons"
-    way_out = "or set `on_unfit` to `drop_to_rejected`. `retort render` shows all of them"
+    others = f"; {len(unfit) - count} more are unfit for other reasons" if count < len(unfit) else ""
+    what, remedy = explain(reason)
     if reason == WOULD_BE_CUT:
         named = ", ".join(f"row {row} has {unfit[row].tokens}" for row in ids)
-        return TrainerError(
-            reason,
-            f"{count} of {rows} rows are longer than {tokens_max} tokens and would lose their end, the answer: "
-            f"{named}{', …' if count > len(ids) else ''}{others}. Raise `max_length` (or choose a student with a "
-            f"longer context), reject them in the recipe (filter `length`), {way_out}",
-        )
-    return TrainerError(
-        reason,
-        f"row {ids[0]} cannot be trained on: {unfit[ids[0]].detail} ({count} of {rows} rows{others}). Mend the chat "
-        f"template (`chat_template`), choose another student, {way_out}",
-    )
+        told = f"{count} of {rows} rows are longer than {tokens_max} tokens and would lose their end, the answer: "
+        told += named + (", …" if count > len(ids) else "")
+    else:
+        told = f"row {ids[0]} cannot be trained on: {unfit[ids[0]].detail}"
+        told += f" ({count} of {rows} rows; {what})" if unfit[ids[0]].detail != what else f" ({count} of {rows} rows)"
+    return TrainerError(reason, f"{told}{others}. {remedy[0].upper()}{remedy[1:]}; `retort render` shows every one")
+
+
+def explain(problem: str) -> tuple[str, str]:
+    """Return what a problem means, and what can be done about it."""
+    return (CUT, CUT_REMEDY) if problem == WOULD_BE_CUT else (PROBLEMS[problem], REMEDIES[problem])
 
 
 class RejectedWriter:
