@@ -25,24 +25,31 @@ class LicenceFilter(Filter):
     """Licences that a person has cleared, with the reason and the name that stay on the dataset card."""
 
     def check(self, sample: Sample) -> Verdict:
-        """Judge the pair of the teacher's licence and the prompt's."""
-        return self._verdict(sample.teacher_license, sample.license)
+        """Judge the licences of the teacher, of the one that wrote the reasoning anew if any, and of the prompt."""
+        return self._verdict(*_licences(sample))
 
     def judge(self, samples: Iterable[Sample]) -> Iterator[Verdict]:
-        """Judge each pair of licences once: a dataset has few of them and many samples."""
+        """Judge the same licences once: a dataset has few of them and many samples."""
         verdict = lru_cache(maxsize=1024)(self._verdict)
-        return (verdict(sample.teacher_license, sample.license) for sample in samples)
+        return (verdict(*_licences(sample)) for sample in samples)
 
     def answer(self, teachers: Iterable[str], prompts: Iterable[str], student_name: str | None = None) -> Answer:
         """Return the answer for a whole version, as its manifest keeps it."""
         return check(teachers, prompts, self.base, self.use, student_name=student_name, overrides=self.overrides)
 
-    def _verdict(self, teacher: str, prompt: str) -> Verdict:
-        answer = self.answer([teacher], [prompt])
+    def _verdict(self, teacher: str, rewriter: str | None, prompt: str) -> Verdict:
+        answer = self.answer([teacher] if rewriter is None else [teacher, rewriter], [prompt])
         if answer.decision in ("allowed", "allowed_with_duties"):
             return KEEP
         deciding = answer.clauses[0]
         evidence = {"teacher": teacher, "prompt": prompt, "clause": deciding.model_dump(exclude={"duties"})}
+        if rewriter is not None:
+            evidence["rewriter"] = rewriter
         return reject(
             f"licence_{answer.decision}", f"{deciding.role} {deciding.licence}: {deciding.clause}", **evidence
         )
+
+
+def _licences(sample: Sample) -> tuple[str, str | None, str]:
+    """Return the licences of teacher, rewriter (None where there is none) and prompt."""
+    return sample.teacher_license, sample.rewriter_license if sample.rewriter else None, sample.license

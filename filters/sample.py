@@ -22,7 +22,11 @@ class Sample:
     sample_index: int = 0
     """Which of the n answers to this prompt, from 0."""
     teacher: str = ""
+    """Whose the response is."""
     teacher_license: str = ""
+    rewriter: str = ""
+    """The teacher that wrote the reasoning anew; empty where none did."""
+    rewriter_license: str = ""
     reference: str | None = None
     verifier: str | None = None
     category: str = ""

@@ -195,6 +195,9 @@ def test_the_answer_fits_the_manifest():
         ({"license": "cc-by-nc-4.0"}, "licence_forbidden"),
         ({"license": ""}, "licence_unknown"),
         ({"teacher_license": "other"}, "licence_unknown"),
+        ({"rewriter": "short", "rewriter_license": "mit"}, ""),
+        ({"rewriter": "short", "rewriter_license": "mrl"}, "licence_forbidden"),
+        ({"rewriter": "short", "rewriter_license": ""}, "licence_unknown"),
     ],
 )
 def test_the_filter_rejects_what_may_not_be_used(sample, changes, reason):

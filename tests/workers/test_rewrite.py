@@ -194,3 +194,30 @@ def test_what_cannot_be_rewritten_is_refused(database, fake, batch):
         batches.cancel(session, new)
     with pytest.raises(Conflict, match=f"compact {batch} instead"):
         begin(database, new)
+
+
+@ON_SQLITE
+def test_a_version_answers_for_the_licences_of_both_teachers(database, work, fake, batch):
+    register(database, fake.base_url, licence="mrl")
+    fake.play(**scripted(SHORT))
+    new = begin(database, batch)
+    work(done(database, new), kinds=REWRITE)
+    bare = begin(database, batch, Kind.ANSWER_ONLY)
+    work(done(database, bare), kinds=REWRITE)
+    ids = [order(database, "sums", [each], [{"kind": "consistency"}]) for each in (new, bare)]
+    work(lambda: all(version(database, each).state == "sealed" for each in ids), kinds={JobKind.CURATE})
+    sealed, alone = (version(database, each) for each in ids)
+    assert (sealed.kept, alone.kept) == (6, 6)
+    licences = [[clause.split(":")[0] for clause in each.licence["clauses"]] for each in (sealed, alone)]
+    assert licences == [["teacher mrl", "teacher apache-2.0", "prompts mit"], ["teacher apache-2.0", "prompts mit"]]
+
+
+@ON_SQLITE
+def test_a_new_reasoning_that_does_not_lead_to_the_response_is_for_the_recipe_to_reject(database, work, fake, batch):
+    register(database, fake.base_url)
+    fake.play(**scripted("Take twelve, then add thirty: 12 + 30 = 43."))
+    new = begin(database, batch)
+    work(done(database, new), kinds=REWRITE)
+    name = order(database, "sums", [new], [{"kind": "verified"}, {"kind": "consistency"}])
+    work(lambda: version(database, name).state == "sealed", kinds={JobKind.CURATE})
+    assert version(database, name).funnel[1]["reasons"] == {"wrong_step": 6}
