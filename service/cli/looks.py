@@ -178,6 +178,10 @@ def view_batch(batch: "BatchOut") -> Callable[[Terminal], None]:
         counts = batch.counts
         asked = ", ".join([wanted(batch), *(f"{name}={value}" for name, value in batch.sampling.items())])
         terminal.say(f"{batch.id} {batch.state}", style="bold")
+        if how := batch.rewrite:
+            terminal.say(
+                f"  rewritten, {how['kind'].replace('_', ' ')}: traces of {how['version'] or how['batches'][0]}"
+            )
         terminal.say(
             f"  {batch.prompts:,} prompts to {', '.join(batch.teachers)} ({asked}), {age(batch.created_at)} ago",
             f"  {counts.stored:,} stored, {counts.failed:,} failed, {counts.cancelled:,} cancelled, "

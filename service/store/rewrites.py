@@ -220,7 +220,7 @@ def take(
 ) -> tuple[list[Old], Key | None]:
     """Copy the prompts of up to `limit` old traces after the place `after`; return those that are still to be done.
 
-    The place is where to go on, None at the end of the job. Prompts that are copied already stay as they are. Raises
+    The place is where to go on, None where nothing is left. Prompts that are copied already stay as they are. Raises
     LeaseLost.
     """
     queue.keep(session, job, lease_s=lease_s)
@@ -243,7 +243,7 @@ def take(
         if (ids[keys[row.prompt_id]], row.teacher, row.sample_index) not in done
     ]
     last = rows[-1]
-    return old, (last.prompt_id, last.teacher, last.sample_index)
+    return old, (last.prompt_id, last.teacher, last.sample_index) if len(rows) == limit else None
 
 
 def _text_and_tokens(row: Any, edits: Mapping[int, str]) -> dict[str, Any]:
