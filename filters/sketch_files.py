@@ -20,8 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 BYTES_MAX = 16 * 2**30
-"""Of a folder: some 14 million texts of 1.9 KB. Once it is full, or a tenth of the disk is no longer free, nothing more
-is kept until files that have not been used for `IDLE_S` make room."""
+"""Of a folder: some 14 million texts of 1.9 KB. Once it is full, nothing more is kept until files that have not been
+used for `IDLE_S` make room: were the oldest to go at once, a long dataset would push out its own beginning."""
+FREE_BYTES_MIN = 5 * 2**30
+"""Nor is anything kept where the disk has no more room than this."""
 IDLE_S = 7 * 86400.0
 SEALED_BYTES = 32 * 2**20
 """A file is put in its place once it has grown to this: a killed process takes no more with it."""
@@ -49,14 +51,14 @@ class Opened(NamedTuple):
 
 
 def opened(folder: Path, prefix: str) -> Iterator[Opened]:
-    """Open all files of a name that are whole, the longest unused first; remove others, and what a killed process left.
+    """Open all files of a name that are whole, the oldest first; remove others, and what a killed process left.
 
     Whoever takes one closes its `fd`.
     """
     for path in folder.glob("*.part"):
         if time.time() - _used_at(path) > _PART_S:
-            path.unlink(missing_ok=True)
-    for path in sorted(folder.glob(f"{prefix}-*.sets"), key=_used_at):
+            _remove(path)
+    for path in sorted(folder.glob(f"{prefix}-*.sets")):
         if file := _open(path):
             yield file
 
@@ -86,7 +88,9 @@ class Writer:
                 if not self._room():
                     self._ended = True
                     return
-                self._part = (self._folder / f"{self._prefix}-{uuid.uuid4().hex}.part").open("xb")
+                # The time first: of two records of one text, the one in the later name counts.
+                name = f"{self._prefix}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.part"
+                self._part = (self._folder / name).open("xb")
             self._part.write(digest + zlib.crc32(body).to_bytes(4, "little") + body)
             self._digests.append(digest)
             self._words.append((HEAD_BYTES + len(body)) // 4)
@@ -110,19 +114,16 @@ class Writer:
             rows = np.zeros(len(self._digests), _ROW)
             rows["key"], rows["words"] = keys_of(self._digests), self._words
             rows["start"] = np.cumsum(rows["words"]) - rows["words"]
-            taken = list[Path]()
-            for path in sorted(self._folder.glob(f"{self._prefix}-*.sets"), key=_bytes):
-                if (more := self._take(path)) is not None:
-                    # In front: of two records of one text the newer one counts.
-                    rows = np.concatenate((more, rows))
-                    taken.append(path)
+            shortest_first = sorted(self._folder.glob(f"{self._prefix}-*.sets"), key=_bytes)
+            taken = {path: more for path in shortest_first if (more := self._take(path)) is not None}
+            rows = np.concatenate([*(taken[path] for path in sorted(taken)), rows])
             end = np.array([(_MAGIC, len(rows), zlib.crc32(rows.tobytes()))], _END)
             self._part.write(rows.tobytes() + end.tobytes())
             self._part.close()
             # Not synced: what a power cut leaves of it fails its checks, and is computed again.
             Path(self._part.name).rename(Path(self._part.name).with_suffix(".sets"))
             for path in taken:
-                path.unlink(missing_ok=True)
+                _remove(path)
         finally:
             self._drop()
 
@@ -147,13 +148,12 @@ class Writer:
         if self._part is not None:
             with suppress(OSError):
                 self._part.close()
-            Path(self._part.name).unlink(missing_ok=True)
+            _remove(Path(self._part.name))
         self._part, self._digests, self._words, self._size = None, [], array("q"), 0
 
     def _room(self) -> bool:
         """Make room for one more file; return whether there is."""
-        disk = shutil.disk_usage(self._folder)
-        if disk.free < disk.total / 10:
+        if shutil.disk_usage(self._folder).free < FREE_BYTES_MIN:
             return False
         files = sorted(self._folder.glob("*.sets"), key=_used_at)
         over = sum(map(_bytes, files)) + SEALED_BYTES - self._bytes_max
@@ -161,7 +161,7 @@ class Writer:
             if over <= 0 or time.time() - _used_at(path) < IDLE_S:
                 break
             over -= _bytes(path)
-            path.unlink(missing_ok=True)
+            _remove(path)
         return over <= 0
 
 
@@ -174,7 +174,7 @@ def _open(path: Path) -> Opened | None:
     rows = _rows(fd)
     if rows is None:
         os.close(fd)
-        path.unlink(missing_ok=True)
+        _remove(path)
         return None
     return Opened(path, fd, rows)
 
@@ -192,6 +192,11 @@ def _rows(fd: int) -> Rows | None:
         return None
     rows = np.frombuffer(data, _ROW)
     return rows if 4 * int(rows["words"].sum()) == start else None
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # gone by now, or not ours to remove
+        path.unlink()
 
 
 def _bytes(path: Path) -> int:

@@ -156,6 +156,18 @@ def test_answers_share_the_fate_of_a_duplicated_prompt(sample):
     assert {verdict.evidence["twin"] for verdict in verdicts if verdict.evidence} == {1}
 
 
+def test_a_prompt_that_comes_back_later_has_the_verdict_it_had(sample):
+    order = random.Random(4).choices(range(300), k=4 * CHUNK)
+    samples = [
+        sample(id=n, prompt_id=prompt, messages=[{"role": "user", "content": " ".join(document(prompt % 200))}])
+        for n, prompt in enumerate(order)
+    ]
+    told = {}
+    for one, verdict in zip(samples, NearDuplicate(on="prompt").judge(samples), strict=True):
+        assert told.setdefault(one.prompt_id, verdict) == verdict
+    assert {verdict.outcome.value for verdict in told.values()} == {"keep", "reject"}
+
+
 def test_equal_short_answers_to_different_prompts_are_no_duplicates_when_both_texts_count(sample):
     asked = [
         sample(
