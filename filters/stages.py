@@ -1,8 +1,10 @@
 """Running a recipe: every sample comes out once, in order, with what became of it."""
 
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
+from operator import attrgetter
+from typing import Any
 
 from filters.base import Filter
 from filters.recipe import Recipe
@@ -48,6 +50,13 @@ class Judged:
     """What filters that kept it found worth knowing."""
     earlier: "Judged | None" = None
     """What an earlier recipe made of the same sample, where that may still stand."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As in Sample: it waits in files with it.
+        return Judged, _values(self)
+
+
+_values = attrgetter(*(field.name for field in fields(Judged)))
 
 
 class FilterCrash(RuntimeError):
