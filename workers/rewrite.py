@@ -117,8 +117,10 @@ class Rewriting:
                     if self._ends_early:
                         break
                     flying.add(asyncio.create_task(self._ask(batch, old, servers, len(clients))))
-            give_up_at = time.monotonic() + DRAIN_PART * self.settings.drain_s
-            while flying and not (self.stopping.is_set() and time.monotonic() > give_up_at):
+            give_up_at = None
+            while flying and (give_up_at is None or time.monotonic() < give_up_at):
+                if self.stopping.is_set() and give_up_at is None:
+                    give_up_at = time.monotonic() + DRAIN_PART * self.settings.drain_s
                 flying = await self._settled(flying, len(flying), len(clients))
             return not flying and not self._ends_early
         finally:

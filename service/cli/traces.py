@@ -90,8 +90,10 @@ def _view(terminal: Terminal, trace: "TraceDetail") -> None:
     terminal.say(
         f"trace {trace.id}: answer {trace.sample_index} of {trace.teacher} to prompt {trace.key}", style="bold"
     )
+    by = f" by {trace.rewriter}" if trace.rewriter else ""
     facts = {
         "batch": trace.batch,
+        "rewritten": f"from trace {trace.parent_id}{by}" if trace.parent_id else None,
         "category": trace.category,
         "finish": trace.finish_reason,
         "tokens": f"{number(trace.completion_tokens)} ({number(trace.reasoning_tokens)} of reasoning)",

@@ -93,10 +93,8 @@ def order(
     The second value is False where the same key gave the batch before. Raises Conflict where the source is not done or
     was compacted already, and Problem where nothing in it can be rewritten.
     """
-    known = batches.by_key(session, idempotency_key) if idempotency_key else None
+    known = _known(session, idempotency_key, digest)
     if known is not None:
-        if known.body_sha256 != digest:
-            raise Conflict(f"the key '{idempotency_key}' stands for batch {known.id}, which was ordered otherwise")
         return known, False
     if teacher is not None:
         teachers.get(session, teacher)
@@ -119,14 +117,22 @@ def order(
         what = "no trace with a reasoning and a response" if kind is Kind.COMPACT else "no trace with a response"
         raise Problem(f"there is nothing to rewrite: {named or batch_id} has {what}")
     batch.teachers = [teacher] if teacher else sorted({shard["teacher"] for shard in shards})
-    session.add(batch)
-    session.flush()
+    if not insert_new(session, Batch, [batch.model_dump()]) and (known := _known(session, idempotency_key, digest)):
+        return known, False  # another request was faster by a moment
     for start in range(0, len(shards), JOBS_AT_ONCE):
         some = shards[start : start + JOBS_AT_ONCE]
         session.add_all(Job(kind=JobKind.REWRITE, subject=batch.id, **shard) for shard in some)
         session.flush()
     events.emit(session, "batch.in_progress", batch.id, total=sum(shard["total"] for shard in shards))
     return batch, True
+
+
+def _known(session: Session, key: str | None, digest: str) -> Batch | None:
+    """Return the batch that was ordered under a key. Raises Conflict where it was ordered otherwise."""
+    found = batches.by_key(session, key) if key else None
+    if found is not None and found.body_sha256 != digest:
+        raise Conflict(f"the key '{key}' stands for batch {found.id}, which was ordered otherwise")
+    return found
 
 
 def _sources(session: Session, batch_id: str | None, version: DatasetVersion | None) -> list[Batch]:

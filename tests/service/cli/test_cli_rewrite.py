@@ -22,6 +22,8 @@ def test_traces_are_compacted_and_stripped_by_one_command_each(call, client, bat
         parent = old[trace.parent_id]
         assert (trace.response, trace.rewriter) == (parent.response, "tiny")
         assert 0 < len(trace.reasoning) < len(parent.reasoning)
+    assert f"rewritten from trace {trace.parent_id} by tiny" in call("trace", str(trace.id)).stdout
+    assert f"compact: traces of {batch['id']}" in call("status", short["id"]).stdout
 
     bare = json.loads(call("rewrite", batch["id"], "--answer-only", "--follow", "--json").stdout.splitlines()[-1])
     assert {trace.reasoning for trace in client.each_trace(batch=bare["id"])} == {""}
