@@ -2,6 +2,8 @@
 
     python -m bench.near_duplicates                    # 50,000 documents, about two minutes
     python -m bench.near_duplicates --documents 10000
+    python -m bench.near_duplicates --kept             # beside what an earlier run kept; half a minute
+    python -m bench.near_duplicates --scale 1000000    # short documents: are time and memory of each the same?
 
 Documents are 500 to 3,000 characters; a fifth are edited copies of earlier ones, on both sides of the threshold. The
 truth is the exact Jaccard similarity of their sets of five-word phrases.
@@ -9,11 +11,14 @@ truth is the exact Jaccard similarity of their sets of five-word phrases.
 
 import argparse
 import random
+import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from filters.near_duplicate import NearDuplicate
 from filters.sample import Sample
@@ -42,16 +47,100 @@ class Found(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=50_000)
+    parser.add_argument(
+        "--kept", action="store_true", help="a second run over a grown corpus, with what the first kept"
+    )
+    parser.add_argument("--scale", type=int, metavar="DOCUMENTS", help="short documents, time and memory at each tenth")
     given = parser.parse_args()
+    if given.kept or given.scale:
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            if given.scale:
+                _scale(Path(folder), given.scale)
+            else:
+                _kept(Path(folder), given.documents)
+        return
     for name, way, documents in (
         ("datasketch, plain loop", _datasketch, PLAIN_DOCUMENTS),
         ("rensa", _rensa, given.documents),
         ("retort near_duplicate", _retort, given.documents),
     ):
-        # A process each: none finds the machine as another left it.
-        with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-            made, found = apart.submit(_timed, way, documents).result()
+        made, found = _apart(_timed, way, documents)
         _show(name, made, found)
+
+
+def _apart(work: Callable[..., Any], *given: Any) -> Any:
+    """Work in a process of its own: it does not find the machine as another left it."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+        return apart.submit(work, *given).result()
+
+
+def _kept(folder: Path, documents: int) -> None:
+    """Show what a run costs over a corpus that has grown by a twentieth."""
+    grown = documents + documents // 20
+    nothing, expected = _apart(_run, None, grown, 0)
+    _apart(_run, folder, documents, 0)
+    size = _bytes(folder)
+    print(f"kept of {documents:,} documents: {size / documents:,.0f} bytes a document")
+    print(f"from nothing               {grown / nothing:9,.0f} documents a CPU second")
+    for name, first in (("a twentieth new", 0), ("all known", 0), ("the first one left out", 1)):
+        took, found = _apart(_run, folder, grown, first)
+        assert first or found == expected, "with what is kept and without, the verdicts are the same"
+        print(f"{name:26} {grown / took:9,.0f} documents a CPU second, {nothing / took:.1f} times as many", flush=True)
+
+
+def _run(folder: Path | None, documents: int, first: int) -> tuple[float, list[Any]]:
+    texts = corpus(documents).texts
+    near = NearDuplicate(on="trace")
+    list(near.judge([_sample(0, "loaded from here on")]))
+    if folder:
+        near.keep_in(folder)
+    start = time.process_time()
+    found = [verdict.evidence for verdict in near.judge(_sample(n, texts[n]) for n in range(first, documents))]
+    return time.process_time() - start, found
+
+
+def _scale(folder: Path, documents: int) -> None:
+    """Judge short documents, twice: with nothing kept, and with all of it."""
+    for name in ("nothing known", "all known"):
+        print(f"{name}: documents, CPU microseconds each since the last line, peak memory over the start, bytes each")
+        _apart(_judge_short, folder, documents)
+        print(f"kept: {_bytes(folder) / documents:,.0f} bytes a document", flush=True)
+
+
+def _judge_short(folder: Path, documents: int) -> None:
+    near = NearDuplicate(on="trace")
+    list(near.judge([_sample(0, "loaded from here on")]))
+    near.keep_in(folder)
+    base = _peak_bytes()
+    made_s, spent_s = 0.0, 0.0
+
+    def samples() -> Iterator[Sample]:
+        nonlocal made_s
+        chosen = random.Random(5)
+        for first in range(0, documents, 1000):
+            start = time.process_time()
+            some = [_sample(n, " ".join(chosen.choices(VOCABULARY, k=40))) for n in range(first, first + 1000)]
+            made_s += time.process_time() - start
+            yield from some
+
+    for number, _ in enumerate(near.judge(samples()), 1):
+        if number % (documents // 10) == 0:
+            now_s = time.process_time() - made_s
+            took = (now_s - spent_s) / (documents // 10) * 1e6 if spent_s else float("nan")
+            grown, spent_s = _peak_bytes() - base, now_s
+            print(f"{number:12,} {took:8.1f} {grown / 2**20:8,.0f} MiB {grown / number:6,.0f}", flush=True)
+
+
+def _sample(number: int, text: str) -> Sample:
+    return Sample(id=number, prompt_id=number, messages=[], response=text)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def corpus(size: int) -> Corpus:
