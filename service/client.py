@@ -25,6 +25,7 @@ from filters.manifest import Manifest
 from service.api.shapes.batches import BatchOut, SubmitOut
 from service.api.shapes.datasets import PreviewOut, VersionOut
 from service.api.shapes.labels import BatchLabels, TraceLabels
+from service.api.shapes.renders import RenderOut
 from service.api.shapes.runs import RunOut
 from service.api.shapes.teachers import BenchmarkAdded, BenchmarkOut, KeyMade, KeyOut, Probe, TeacherOut
 from service.api.shapes.traces import LedgerRow, TraceDetail, TraceOut, WhyOut
@@ -330,6 +331,25 @@ class Client(Connection):
         body = {"dataset": dataset, "method": method, "student": student}
         body |= {"config": config or {}, "evaluation": list(evaluation)}
         return self._post(RunOut, "/api/runs", json=body, headers=_key(idempotency_key))
+
+    def render(
+        self, name: str, number: int, student: str, *, method: str = "sft", config: Object | None = None
+    ) -> RenderOut:
+        """Start showing what `student` would read of a sealed version."""
+        path = f"/api/datasets/{_segment(name)}/versions/{number}/renders"
+        return self._post(RenderOut, path, json={"student": student, "method": method, "config": config or {}})
+
+    def rendering(self, render_id: str) -> RenderOut:
+        """Return one rendering; `report` once it is done."""
+        return self._get(RenderOut, f"/api/renders/{_segment(render_id)}")
+
+    def cancel_render(self, render_id: str) -> RenderOut:
+        """Stop a rendering."""
+        return self._post(RenderOut, f"/api/renders/{_segment(render_id)}/cancel")
+
+    def unfit_rows(self, render_id: str, target: BinaryIO) -> None:
+        """Write the rows that a rendering found unfit to `target`, as Parquet."""
+        self._download(f"/api/renders/{_segment(render_id)}/rejected", target)
 
     def runs(self, *, limit: int | None = None) -> Page[RunOut]:
         """Return the newest runs."""

@@ -110,12 +110,12 @@ class Training:
             finally:
                 stopper.cancel()
                 teller.cancel()
-                await _kill(process, GRACE_S)
+                await kill(process, GRACE_S)
 
     async def _read(self, process: asyncio.subprocess.Process, log_file: IO[bytes]) -> None:
         assert process.stdout  # noqa: S101  for the type checker: it is a pipe
         async for line in process.stdout:
-            event = _event(line)
+            event = event_of(line)
             if event is None:
                 log_file.write(line)
                 log_file.flush()
@@ -137,7 +137,7 @@ class Training:
 
     async def _stop_with_worker(self, process: asyncio.subprocess.Process) -> None:
         await self._stopping.wait()
-        await _kill(process, STOP_PART * self._settings.drain_s)
+        await kill(process, STOP_PART * self._settings.drain_s)
 
     async def _end(self, code: int) -> None:
         await self._tell_news()
@@ -160,7 +160,8 @@ class Training:
             return file.read().decode(errors="replace").strip()
 
 
-def _event(line: bytes) -> dict[str, Any] | None:
+def event_of(line: bytes) -> dict[str, Any] | None:
+    """Return the event that a line of the trainer's stdout tells, None for anything else."""
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -172,7 +173,7 @@ def _crash(code: int) -> str:
     return f"killed_by_signal_{-code}" if code < 0 else "trainer_crashed"
 
 
-async def _kill(process: asyncio.subprocess.Process, grace_s: float) -> None:
+async def kill(process: asyncio.subprocess.Process, grace_s: float) -> None:
     """End the trainer: SIGTERM to it, after `grace_s` SIGKILL to all that it started."""
     if process.returncode is not None:
         return

@@ -29,7 +29,7 @@ TROUBLE_S = 30.0
 """Pause before a job is tried again that a worker stumbled over."""
 
 Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
-ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.REWRITE, JobKind.TRAIN)
+ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.REWRITE, JobKind.RENDER, JobKind.TRAIN)
 
 
 def work_of(kind: JobKind) -> Work:
@@ -46,6 +46,10 @@ def work_of(kind: JobKind) -> Work:
         from workers.rewrite import rewrite
 
         return rewrite
+    if kind == JobKind.RENDER:
+        from workers.render import render
+
+        return render
     from workers.train import train
 
     return train

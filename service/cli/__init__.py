@@ -26,6 +26,7 @@ from service.cli import (
     keys,
     licences,
     questions,
+    render,
     report,
     rewrite,
     runs,
@@ -117,6 +118,7 @@ app.command()(traces.why)
 app.command()(datasets.curate)
 app.command()(datasets.control)
 app.command()(datasets.export)
+app.command()(render.render)
 app.command()(runs.train)
 app.command()(report.report)
 

@@ -13,6 +13,8 @@ class JobKind(StrEnum):
     GENERATE = "generate"
     """A shard: a range of one batch's prompts, for one teacher."""
     CURATE = "curate"
+    RENDER = "render"
+    """A version shown as a student would read it; the answer lies in a folder."""
     TRAIN = "train"
     RESCORE = "rescore"
     """Soft labels for stored traces: a range of one batch's prompts, for one teacher that scores them."""
