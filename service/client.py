@@ -164,6 +164,43 @@ class Client(Connection):
 
         return _resent(send, note) if isinstance(prompts, Path) and idempotency_key else send()
 
+    def import_traces(
+        self,
+        traces: Prompts,
+        format: str,
+        teacher: str,
+        license: str,
+        *,
+        columns: Sequence[str] = (),
+        idempotency_key: str | None = None,
+        once: bool = False,
+        progress: Progress | None = None,
+        note: Callable[[str], None] | None = None,
+        **more: Any,
+    ) -> SubmitOut:
+        """Import traces that `teacher`, under `license`, gave elsewhere; streamed and sent again as `submit` does.
+
+        `format` is the tool that wrote them. `more`: `model`, `prompts_license`, `file` (its name).
+        """
+        query = {"format": format, "teacher": teacher, "license": license, **given(more)}
+        if columns:
+            query["map"] = list(columns)
+        kind = _format_of(traces)
+        headers = {"Content-Type": CONTENT_TYPE_OF[kind]} if kind else {}
+        if isinstance(traces, Path):
+            headers["Content-Length"] = str(traces.stat().st_size)
+            query.setdefault("file", traces.name)
+            if once and idempotency_key is None:
+                idempotency_key = f"import-{key_of(traces, query)}"
+        headers |= _key(idempotency_key)
+        timeout = httpx.Timeout(INGEST_S, connect=CONNECT_S)
+
+        def send() -> SubmitOut:
+            options: Object = {"params": query, "headers": headers, "timeout": timeout}
+            return self._post(SubmitOut, "/api/imports", content=counted(_bytes_of(traces), progress), **options)
+
+        return _resent(send, note) if isinstance(traces, Path) and idempotency_key else send()
+
     def batches(self, *, after: str | int | None = None, limit: int | None = None) -> Page[BatchOut]:
         """Return one page of batches, newest first."""
         return self._get(Page[BatchOut], "/api/batches", after=after, limit=limit)

@@ -76,15 +76,18 @@ class PromptLine(BaseModel):
         check_verifier(self.verifier)
         return self
 
+    def asked(self) -> list[dict[str, Any]]:
+        """Return the chat messages that the prompt is."""
+        if self.messages is not None:
+            return [message.model_dump() for message in self.messages]
+        return [{"role": "user", "content": self.prompt}]
+
     def row(self, line: int) -> dict[str, Any]:
         """Return the values of its row in the prompt table."""
-        messages = [{"role": "user", "content": self.prompt}]
-        if self.messages is not None:
-            messages = [message.model_dump() for message in self.messages]
         return {
             "key": str(line if self.id is None else self.id),
             "line": line,
-            "messages": messages,
+            "messages": self.asked(),
             "reference": None if self.reference is None else str(self.reference),
             "verifier": self.verifier,
             "category": self.category,

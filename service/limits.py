@@ -88,7 +88,7 @@ def _from_elsewhere(request: Request, *, locked: bool) -> tuple[int, str, str] |
 
 
 def _is_upload(request: Request) -> bool:
-    return request.url.path.rstrip("/") == "/api/batches"
+    return request.url.path.rstrip("/") in {"/api/batches", "/api/imports"}
 
 
 def _counted(receive: Receive, most: int) -> Receive:

@@ -23,6 +23,7 @@ from service.cli import (
     benchmarks,
     datasets,
     doctor,
+    imports,
     keys,
     licences,
     questions,
@@ -106,6 +107,7 @@ teacher.command(**PASS_ON)(teachers.serve)
 teacher.command(**PASS_ON)(teachers.fake)
 app.add_typer(teacher, name="teacher")
 app.command()(batches.submit)
+app.command("import")(imports.import_traces)
 app.command()(status.status)
 app.command()(status.wait)
 app.command()(status.cancel)

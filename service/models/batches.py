@@ -57,8 +57,8 @@ class Batch(SQLModel, table=True):
     """Whose traces it holds rewritten, and how: `kind`, `batches`, `version`, `teacher`, `instruction`, `share_max`;
     None where its prompts were asked."""
     imported: dict[str, Any] | None = json_field(nullable=True)
-    """Where its answers are from when they were made elsewhere: `format`, `file`, `sha256`, `license` (of their teacher);
-    None where Retort asked."""
+    """Where its answers are from when they were made elsewhere: `format`, `file`, `license` (the teacher's) and
+    `model`; None where Retort asked."""
     completion_window: str = ""
     """How long it was given, as its submitter said: `24h`."""
     expires_at: float | None = None

@@ -111,6 +111,12 @@ def lines_of_keys(session: Session, batch_id: str, keys: Iterable[str]) -> dict[
     return {key: line for key, line in session.exec(query)}
 
 
+def ids_of_keys(session: Session, batch_id: str, keys: Iterable[str]) -> dict[str, int]:
+    """Return the ids of the prompts with these keys."""
+    query = select(Prompt.key, Prompt.id).where(Prompt.batch_id == batch_id, col(Prompt.key).in_(list(keys)))
+    return {key: prompt_id or 0 for key, prompt_id in session.exec(query)}
+
+
 def add_prompts(session: Session, batch: Batch, rows: Iterable[dict[str, Any]]) -> int:
     """Store prompts of a batch that is still validating; Conflict where two share an id."""
     values = [row | {"batch_id": batch.id} for row in rows]

@@ -37,7 +37,8 @@ def asked(session: Session, name: str) -> Teacher:
     teacher = get(session, name)
     if not teacher.base_url:
         raise Conflict(
-            f"teacher '{name}' has no server: its traces were imported. `retort teacher add {name} URL MODEL` gives it one"
+            f"teacher '{name}' has no server: its traces were imported; "
+            f"`retort teacher add {name} URL MODEL --license …` gives it one"
         )
     return teacher
 

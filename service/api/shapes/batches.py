@@ -118,6 +118,8 @@ class BatchOut(Given):
     token_budget: int | None
     sampling: dict[str, Any]
     meta: dict[str, Any]
+    imported: dict[str, Any] | None = None
+    """Where its answers are from, when they were made elsewhere."""
     rewrite: dict[str, Any] | None
     """Whose traces it holds rewritten (`batches`, `version`), and how (`kind`, `teacher`, `instruction`, `share_max`);
     None where its prompts were asked."""
