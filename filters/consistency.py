@@ -1,5 +1,6 @@
 """Filter `consistency`: the arithmetic that the reasoning writes out is right, and the response answers its result."""
 
+import re
 from fractions import Fraction
 from itertools import islice
 from typing import Annotated, ClassVar, Literal
@@ -17,6 +18,7 @@ _STEPS_MAX = 2000
 """Nobody reasons in more; a loop may write a hundred thousand."""
 _STEP_CHARS = 200
 _SHOWN = 10
+_DECIMAL = re.compile(r"-?\d{1,20}\.(\d{2,20})")
 
 
 class Consistency(Filter):
@@ -66,6 +68,8 @@ class Consistency(Filter):
             return KEEP
         if answer.percent and Fraction(answer.value) * 100 in found:
             return KEEP
+        if answer.decimal and any(_rounds_to(number, tidy(said or "")) for number in found):
+            return KEEP
         last = [_written(number) for number in found]
         detail = f"the response answers {said!r:.80}, the reasoning ends with {', '.join(last[-3:])}"
         return reject("answer_differs", detail, answer=(said or "")[:_STEP_CHARS], last=last)
@@ -78,6 +82,12 @@ def numbers(text: str, count: int) -> list[Fraction]:
     if final is not None:
         return [Fraction(final.value)]
     return written(text, count)
+
+
+def _rounds_to(number: Fraction, decimal: str) -> bool:
+    """Say whether a plain decimal with two places or more is the number, rounded: 3.14 for 3.14159."""
+    figure = _DECIMAL.fullmatch(decimal)
+    return figure is not None and abs(number - Fraction(decimal)) <= Fraction(1, 2 * 10 ** len(figure[1]))
 
 
 def _written(number: Fraction | int) -> str:

@@ -40,12 +40,12 @@ _WORD_BEFORE = re.compile(
     re.IGNORECASE,
 )
 """What stands before a stretch that is only the end of something longer."""
-_GOES_ON = re.compile(rf"[-+*/^=(×·÷]$|{_WORD_BEFORE.pattern}", re.IGNORECASE)
+_GOES_ON = re.compile(rf"[-+*/^=(×·÷]$|{_WORD_BEFORE.pattern}", re.IGNORECASE)  # noqa: RUF001 - a sign for times
 """At the end of a line: the next one goes on with it."""
 _AFTER = re.compile(
     r"[A-Za-z_^{(\[!%√°:/|]|,\d|[^\W\d]"
     r"| {0,3}(?:%|\?|!=|\\(?!text|mathrm|mbox|boxed|approx|implies|Rightarrow|qquad|\\|n)"
-    r"|\(?(?:mod|rounded|approx|about|rem)"
+    r"|\(?(?:mod|rounded|approx|about|rem|(?:in )?base|in (?:binary|octal|hex))"
     r"|[A-Za-z](?![A-Za-z'])|r\d|(?:R|remainder|percent|thousand|million|billion|hundred|dozen|half|to the)\b"
     r"|and (?:(?:a|one|three)\b|\d{1,3}/\d{1,3}(?! ?[=+*/\d-])))",
 )
@@ -53,6 +53,8 @@ _AFTER = re.compile(
 _NUMBER = re.compile(
     r"\(\((-?\d{1,40})\)/\((\d{1,40})\)\)|(?<![\w.)\-])(-?\d{1,40}(?:\.\d{1,40})?)(?!\d)(?:/(\d{1,40})(?![\d.]))?"
 )
+_SUPPOSED = re.compile(r" {0,3}(?:suppose|assume|imagine|if|were)\b", re.IGNORECASE)
+"""Begins a sentence that says nothing of what holds."""
 _TAIL_CHARS = 4000
 _SHORT_TAIL_CHARS, _CUT_NUMBERS_MAX = 400, 3
 _SIMPLE = re.compile(r" *(\d{1,15}(?:\.\d{1,5})?) *([-+*/]) *(\d{1,15}(?:\.\d{1,5})?) *", re.ASCII)
@@ -96,7 +98,7 @@ def equations(text: str) -> Iterator[Equation]:
         if "=" in line:
             # No equation goes beyond a full stop; most sentences have none and need no reading.
             for place, sentence in enumerate(line.split(". ")):
-                if "=" in sentence:
+                if "=" in sentence and not _SUPPOSED.match(sentence):
                     yield from _of_sentence(_plain(sentence), earlier if place == 0 else "")
         earlier = line if line and not line.isspace() else ""
 

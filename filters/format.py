@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -19,7 +19,8 @@ _PATTERN_CHARS_MAX = 200_000
 _PAIRS = ((r"\[", r"\]"), (r"\(", r"\)"))
 _DELIMITER = re.compile(r"\\\\|\\[\[\]()]|\\\$|\$\$")
 _ENVIRONMENT = re.compile(r"\\(begin|end)\s{0,3}\{([A-Za-z]{1,30}\*?)\}")
-_THINK = re.compile(r"</?(?:think|thinking|reasoning)>")
+_THINK = re.compile(r"</?(?:think|thinking|reasoning)>|<\|(?:begin|end)_of_thought\|>", re.IGNORECASE)
+_INLINE = re.compile(r"(`{1,3})[^`\n]{1,500}\1")
 
 
 def _pattern(text: str) -> str:
@@ -38,6 +39,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_p
 class Format(Filter):
     """Reject responses without the parts that were asked for, with parts that were not, or with parts left open."""
 
+    version: ClassVar[int] = 2
     kind: Literal["format"] = "format"
     boxed: Wish = "any"
     r"""A `\boxed{}` with something in it."""
@@ -75,13 +77,14 @@ class Format(Filter):
         return KEEP
 
     def _open(self, text: str, found: Parts) -> Verdict:
-        if tag := _THINK.search(found.prose):
+        prose = _INLINE.sub("", found.prose)
+        if tag := _THINK.search(prose):
             return reject("think_tag", f"the response holds {tag[0]}", tag=tag[0], at=text.find(tag[0]))
         if found.open:
             return reject("open_code", "a fenced block is not closed", begins=found.blocks[-1].text[:200])
         if boxed(text) == "" and text.rstrip()[-1:] != "}":
             return reject("open_box", r"the last \boxed{ is not closed", end=text[-200:])
-        left = _open_formula(found.prose)
+        left = _open_formula(prose)
         return reject("open_formula", f"{left} is not closed", opened=left, end=text[-200:]) if left else KEEP
 
     def _json(self, text: str, found: Parts) -> Verdict:
@@ -89,7 +92,7 @@ class Format(Filter):
             return KEEP
         value = found.blocks[0].text if len(found.blocks) == 1 and not found.prose.strip() else text
         try:
-            json.loads(value)
+            json.loads(value, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             return reject("no_json", f"the response is no JSON: {error}"[:300], begins=value[:200])
         return KEEP
@@ -111,6 +114,10 @@ class Format(Filter):
                 what = "is not found" if wanted else "is found"
                 return reject("no_pattern" if wanted else "has_pattern", f"{pattern[:100]!r} {what}", **shown)
         return KEEP
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is Python's, not JSON's")
 
 
 def _open_formula(prose: str) -> str:

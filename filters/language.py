@@ -29,6 +29,9 @@ _ENGLISH = frozenset(
 _ENGLISH_WORDS_MIN = 16
 _ENGLISH_SHARE_MIN = 0.12
 """Of the words, in both halves of a text. English prose has a fifth of them, other languages next to none."""
+_TRANSLATION = re.compile(
+    r"translat|übersetz|tradui|traduc|traduz|vertaal|перевед|перевод|翻译|翻訳|번역", re.IGNORECASE
+)
 _TOGETHER = {"Hiragana": "Japanese", "Katakana": "Japanese", "Hangul": "Korean"}
 _HAN_USERS = {"Japanese", "Korean"}
 
@@ -50,7 +53,7 @@ class LanguageFilter(Filter):
     version: ClassVar[int] = 2
     kind: Literal["language"] = "language"
     languages: tuple[Annotated[str, AfterValidator(_code)], ...] = ()
-    """ISO 639-1 codes of languages that are wanted; none means the prompt's own."""
+    """ISO 639-1 codes of languages that are wanted; none means the prompt's own, any where it asks to translate."""
     on: Literal["response", "reasoning", "both"] = "response"
     """Teachers often reason in a language of their own and answer in the asker's."""
     confidence_min: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -89,8 +92,10 @@ class LanguageFilter(Filter):
 
     def _language(self, prompt: str, text: str, place: str) -> Verdict:
         found = self._told(text)
+        if found is None or (not self.languages and _TRANSLATION.search(prompt)):
+            return KEEP
         wanted = self.languages or tuple(filter(None, [self._told(prompt)]))
-        if found is None or not wanted or found in wanted:
+        if not wanted or found in wanted:
             return KEEP
         detail = f"the {place} is {found}, not {' or '.join(wanted)}"
         return reject("wrong_language", detail, found=found, wanted=list(wanted), begins=text[:200], **{"in": place})

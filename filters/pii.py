@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from filters.base import Filter
 from filters.sample import Sample
@@ -27,6 +27,13 @@ _SECRETS = """
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w-])")
 _NOBODYS = re.compile(r"(?:@|\.)example(?:\.(?:com|org|net))?$|\.(?:test|invalid|localhost)$", re.IGNORECASE)
 """Set aside for examples (RFC 2606)."""
+_GIT = re.compile(r"git@[\w.-]+:")
+"""Looks like an address and is where a repository lies."""
+_OWN = [("Hugging Face Token", re.compile(r"hf_[A-Za-z0-9]{34}"))]
+"""What the library has no detector for."""
+_PLACEHOLDERS = re.compile(
+    r"://[^:]*:(?:pass(?:word|wd)?|pwd|secret|changeme|your[\w-]*|x{3,}|\*{3,}|\$?[{<].*)@", re.IGNORECASE
+)
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
 _CARD = re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d.,-]?\d)")
 _BRANDS = re.compile(
@@ -60,6 +67,7 @@ class Pii(Filter):
     Finds what has a form that can be checked. Names, places and what else tells of a person it does not find.
     """
 
+    version: ClassVar[int] = 2
     kind: Literal["pii"] = "pii"
     find: tuple[What, ...] = ("secret", "email", "phone", "iban", "card")
     """`secret`: keys and tokens by detect-secrets; `phone`: with country code; `iban`, `card`: with right checksum."""
@@ -84,7 +92,7 @@ class Pii(Filter):
             yield from _secrets(text, [pattern for place, pattern in enumerate(_patterns()) if place in possible])
         if "email" in self.find and "email" in possible:
             for match in _EMAIL.finditer(text):
-                if not _NOBODYS.search(match[0]):
+                if not _NOBODYS.search(match[0]) and not _GIT.match(text, match.start()):
                     yield Found("email", match.start(), match[0])
         if "iban" in self.find and "iban" in possible:
             yield from _checked("iban", _IBAN, text)
@@ -105,6 +113,8 @@ def _secrets(text: str, patterns: list[tuple[str, re.Pattern[str]]]) -> Iterator
         piece = text[start : start + _PIECE_CHARS]
         for name, pattern in patterns:
             for match in pattern.finditer(piece):
+                if _PLACEHOLDERS.fullmatch(match[0]):
+                    continue
                 yield Found(f"secret: {name}", start + match.start(), match[0].strip("\"'= \n"))
 
 
@@ -159,7 +169,7 @@ def _widened(pattern: re.Pattern[str]) -> str:
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     from importlib import import_module
 
-    patterns = []
+    patterns = _OWN.copy()
     for path in _SECRETS:
         module, name = path.split(".")
         detector = getattr(import_module(f"detect_secrets.plugins.{module}"), name)

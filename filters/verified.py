@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -33,6 +33,7 @@ class Verified(Filter):
     How many processes share the work is no knob: it changes no verdict, so it does not belong to a recipe.
     """
 
+    version: ClassVar[int] = 2
     kind: Literal["verified"] = "verified"
     default_verifier: VerifierName = "math"
     """Used where the prompt names none."""

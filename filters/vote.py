@@ -31,6 +31,7 @@ class Vote(Filter):
     """
 
     alone: ClassVar[bool] = False
+    version: ClassVar[int] = 2
     kind: Literal["vote"] = "vote"
     votes_min: Annotated[int, Field(ge=2)] = 3
     """Of two that agree by chance nothing follows; responses without an answer do not vote."""

@@ -15,6 +15,17 @@ _MARKED = re.compile(
     r".*\banswer\W{0,4}(?:is|:|=)[\s:*=]*(?P<answer>[^\s:*=].*)$|^\s*####\s*(?P<final>\S.*)$", re.IGNORECASE
 )
 _LINE_CHARS_MAX = 500
+_FIGURE = r"[-+]?(?:\\[dt]?frac\{-?\d{1,20}\}\{\d{1,20}\}|\d(?:[\d.,/]{0,40}\d)?)(?:\\?%)?"
+_DENYING = ("not", "n't", "n\u2019t", "≠", "\\ne", "!=")
+_DENIED = re.compile(
+    rf"""(?:,\s?)?(?:\b(?:is|are|does|do|can|must|will)\s)?(?:\b(?:can)?not\b|n['\u2019]t\b|≠|\\neq?(?![A-Za-z])|!=)
+    [\s}}]{{0,3}}(?:(?:be|equal(?:\sto)?|exactly|simply|just|really)\s)?[\s$({{\\]{{0,4}}{_FIGURE}(?:\\?[$)])?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_OR = r"(?:,?\s+or\s+(?:else\s+)?|,?\s*\\(?:text|mbox|mathrm)\s?\{\s?or\s?\}\s*|\s*\\lor\s+)"
+_ALTERNATIVES = re.compile(
+    rf"(?P<one>{_FIGURE})(?:\\?[$)])?{_OR}(?:[A-Za-z]\s?=\s?)?[$(\\]{{0,2}}(?P<other>{_FIGURE})[\s$.!)*\\]{{0,8}}$"
+)
 _BOXES_MAX = 20
 
 
@@ -63,6 +74,22 @@ def marked(text: str) -> str | None:
     if found is None:
         return None
     return (found["answer"] or found["final"]).strip().strip("*").strip()
+
+
+def without_denied(text: str) -> str:
+    """Return the text without numbers that it says are not meant: `not 42`, `isn't 42`, `≠ 42`."""
+    return _DENIED.sub(" ", text) if any(sign in text for sign in _DENYING) else text
+
+
+def denies(text: str) -> bool:
+    """Say whether a text denies a number."""
+    return without_denied(text) != text
+
+
+def alternatives(text: str) -> tuple[str, str] | None:
+    """Return the two numbers that a text ends with as `42 or 43`; None where it ends otherwise."""
+    found = _ALTERNATIVES.search(text[-_LINE_CHARS_MAX:]) if " or" in text or "{or" in text or "lor" in text else None
+    return (found["one"], found["other"]) if found else None
 
 
 def compared(equal: bool, extracted: str, expected: str) -> Verdict:

@@ -10,7 +10,7 @@ from typing import Any
 
 from filters.verdict import Verdict, abstain
 from filters.verifiers import certain
-from filters.verifiers.answer import boxed, compared, marked, no_answer
+from filters.verifiers.answer import alternatives, boxed, compared, denies, marked, no_answer, without_denied
 from filters.verifiers.rational import tidy
 
 REFERENCE_CHARS_MAX = 2000
@@ -20,6 +20,8 @@ ANSWER_CHARS_MAX = 4000
 TAIL_CHARS = 2000
 """Without a box the answer is looked for in the last words of the response; math-verify takes the rightmost match."""
 _PROSE_WORDS_MAX = 4
+_SEVERAL = re.compile(r"[,;<>=≠±]|\\(?:pm|cup|lor|neq?|in|leq?|geq?|text)(?![A-Za-z])|\\\{|\b(?:or|and|not)\b")
+"""In a reference: it is more than one number, or says itself what is not."""
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 
 
@@ -40,6 +42,8 @@ def quick(response: str, reference: str) -> Verdict | str:
         return no_answer("the last box is empty or does not close", expected)
     if len(held) > ANSWER_CHARS_MAX:
         return abstain("answer_too_long", f"the box holds {len(held)} characters")
+    if _is_one(expected) and (denies(held) or alternatives(held)):
+        return _unclear(held, expected)
     equal = _equal(held, expected)
     return rf"\boxed{{{held}}}" if equal is None else compared(equal, held, expected)
 
@@ -48,11 +52,32 @@ def _quick_without_box(response: str, expected: str) -> Verdict | str:
     tail = response[-TAIL_CHARS:].strip()
     if not tail:
         return no_answer("the response is empty", expected)
+    last = tail.rsplit("\n", 1)[-1]
+    if _is_one(expected) and (denies(last) or alternatives(last)):
+        kept = without_denied(last)
+        if alternatives(last) or not any(map(str.isdigit, kept)):
+            return _unclear(last, expected)
+        tail = tail.removesuffix(last) + kept
     for candidate in (tail if len(tail) <= certain.CHARS_MAX else None, marked(tail)):
         equal = _equal(candidate, expected) if candidate else None
         if candidate and equal is not None:
             return compared(equal, candidate, expected)
     return tail
+
+
+def _unclear(said: str, expected: str) -> Verdict:
+    """Judge what says two numbers, or what the answer is not: right only where both are the same and right."""
+    parts = alternatives(said)
+    if parts is None:
+        return no_answer("it says what the answer is not", expected, extracted=said[-200:])
+    equal = [_equal(part, expected) for part in parts]
+    if all(equal):
+        return compared(True, said, expected)
+    if False in equal:
+        return no_answer("it gives two answers", expected, extracted=said[-200:])
+    return abstain(
+        "two_answers", "it gives two answers that may be one", extracted=said[-200:], expected=expected[:200]
+    )
 
 
 def verify(response: str, reference: str) -> Verdict:
@@ -82,6 +107,10 @@ def _expected(reference: str) -> tuple[str, bool]:
     expected = (reference.rpartition("####")[2] if held is None else held).strip()
     usable = 0 < len(expected) <= REFERENCE_CHARS_MAX and len(_WORD.findall(expected)) <= _PROSE_WORDS_MAX
     return expected, usable
+
+
+def _is_one(expected: str) -> bool:
+    return _SEVERAL.search(expected) is None
 
 
 def _equal(held: str, expected: str) -> bool | None:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from filters.verdict import Verdict, abstain, reject
-from filters.verifiers.answer import boxed, compared, marked, no_answer
+from filters.verifiers.answer import alternatives, boxed, compared, marked, no_answer, without_denied
 from filters.verifiers.quantity import SPECIAL, Quantity, last_quantity, quantity
 
 EXAMPLE = (r"\boxed{1000 m}", "1 km")
@@ -126,6 +126,13 @@ def _answer(response: str) -> tuple[str, Quantity] | None:
         read = quantity(held)
         return (held, read) if read else None
     tail = response[-_TAIL_CHARS:].strip()
+    last = tail.rsplit("\n", 1)[-1]
+    if (several := alternatives(last)) and len({read.parts for part in several if (read := quantity(part))}) > 1:
+        return None
+    if (kept := without_denied(last)) != last:
+        if not any(map(str.isdigit, kept)):
+            return None
+        tail = (tail.removesuffix(last) + kept).strip()
     for candidate in (tail, marked(tail)):
         if candidate and (read := quantity(candidate)):
             return candidate, read

@@ -50,8 +50,23 @@ def test_a_written_step_is_worked_out(text, holds):
 
 
 @pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("So:\n12 * 3 = 35\nDone", ["12 * 3 = 35"]),
+        ("First 1 + 1 = 2. Then 2 + 2 = 4. So", ["1 + 1 = 2", "2 + 2 = 4"]),
+        ("We add 5 +\n3 + 4 = 12", []),
+        ("the sum of\n3 + 4 = 7", []),
+        ("Suppose 2 + 2 = 5. Then", []),
+    ],
+)
+def test_a_line_begins_anew_unless_the_last_one_goes_on(text, steps):
+    assert [step for step, _ in read(text)] == steps
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "101 + 11 = 1000 in base 2",
         "x + 3 = 5",
         "2x = 7",
         "f(2) = 4",
@@ -111,6 +126,7 @@ def test_a_step_that_is_corrected_later_is_no_fault(sample):
         (r"\boxed{42}", ""),
         (r"\boxed{42.0}", ""),
         (r"\boxed{43}", "answer_differs"),
+        (r"\boxed{42.02}", "answer_differs"),
         ("The answer is 43.", "answer_differs"),
         (r"\boxed{x}", ""),
         ("I do not know.", ""),
@@ -126,6 +142,7 @@ def test_the_response_answers_what_the_reasoning_came_to(sample, response, reaso
     [
         (r"That is \frac{3}{4} of it", r"\boxed{0.75}"),
         ("It is 50% of them", r"\boxed{50\%}"),
+        ("about 3.14159 of them", r"\boxed{3.14}"),
         ("It is 0.5 of them", r"\boxed{50\%}"),
         ("in all 1,234 of them", r"\boxed{1234}"),
         ("it falls to -3 degrees", r"\boxed{-3}"),

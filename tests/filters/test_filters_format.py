@@ -48,6 +48,8 @@ def test_what_must_and_must_not_be_there(sample, knobs, with_it, without):
         ("<think>hm</think> 42", "think_tag"),
         ("hm</think> 42", "think_tag"),
         ("```html\n<think>\n```", ""),
+        ("It writes `<think>` first, and `\\\\[` there.", ""),
+        ("<THINK>hm</THINK> 42", "think_tag"),
     ],
 )
 def test_what_is_opened_must_be_closed(sample, response, reason):
@@ -62,6 +64,7 @@ def test_what_is_opened_must_be_closed(sample, response, reason):
         ('```json\n{"a": 1}\n```', ""),
         ('Here: {"a": 1}', "no_json"),
         ('{"a": 1', "no_json"),
+        ('{"a": NaN}', "no_json"),
         ("[" * 100_000, "no_json"),
     ],
 )

@@ -66,6 +66,19 @@ def test_a_script_that_the_prompt_has_may_be_answered_with(sample):
     assert judged(sample, f"{ENGLISH} It means 火车.", f"{ENGLISH} What does 火车 mean?").outcome == "keep"
 
 
+def test_a_translation_may_be_in_any_language(sample):
+    assert judged(sample, GERMAN, f"Translate this into German: {ENGLISH}").outcome == "keep"
+
+
+def test_the_short_way_for_english_does_not_take_half_of_a_text_for_all(sample):
+    assert judged(sample, f"{GERMAN} {GERMAN} {ENGLISH}").reason == "wrong_language"
+    assert judged(sample, f"{ENGLISH} {GERMAN} {GERMAN}").reason == "wrong_language"
+
+
+def test_half_a_surrogate_pair_breaks_nothing(sample):
+    assert judged(sample, f"{GERMAN} \ud800", f"{ENGLISH} \ud800").reason == "wrong_language"
+
+
 def test_reasoning_is_judged_where_it_is_asked_for(sample):
     assert judged(sample, ENGLISH, reasoning=GERMAN).outcome == "keep"
     assert judged(sample, ENGLISH, reasoning=GERMAN, on="both").evidence["in"] == "reasoning"

@@ -33,6 +33,10 @@ def judged(sample, response, **knobs):
         ("call 555 0123 soon", ""),
         ("12345678901234567890 and 3.14159265358979323846", ""),
         ("x = y@z", ""),
+        ("git clone git@somehost.com:a/b.git", ""),
+        ("postgresql://user:password@localhost/db", ""),
+        ("postgresql://user:" + "hunter22@db.somefirm.de/db", "secret"),
+        ("token " + "hf_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3h", "secret"),
     ],
 )
 def test_what_has_a_form_that_can_be_checked_is_found(sample, text, reason):
@@ -56,6 +60,17 @@ def test_only_what_is_asked_for_is_sought(sample):
 def test_a_secret_deep_in_a_text_is_found_where_it_is(sample):
     (found,) = judged(sample, "word " * 3000 + AWS).evidence["found"]
     assert found["at"] == 15000
+
+
+def test_a_secret_is_found_wherever_the_pieces_of_a_text_are_cut(sample):
+    for before in range(880, 1010, 7):
+        assert judged(sample, "x " * (before // 2) + f"{AWS} and {GITHUB} and {JWT}").reason == "secret"
+
+
+def test_every_pattern_is_tried_in_one_pass():
+    from filters.pii import _sieve
+
+    assert _sieve()[2] == set(), "RE2 takes no longer every pattern of detect-secrets: those are tried one by one"
 
 
 @pytest.mark.parametrize("unit", ["{", "7", "eyJ", "a@", "://a:", "1 ", "+1", "AB12 ", "-----BEGIN "])

@@ -22,6 +22,10 @@ def judged(sample, response, **knobs):
         "我无法回答这个问题。",
         "申し訳ありませんが、お答えできません。",
         "Извините, я не могу ответить.",
+        "Het spijt me, dat kan ik niet.",
+        "I'm afraid I can't do that.",
+        "I must respectfully decline.",
+        "Thank you for asking. However, I can't help with this.",
     ],
 )
 def test_a_refusal_is_rejected(sample, response):
@@ -35,6 +39,9 @@ def test_a_refusal_is_rejected(sample, response):
     [
         r"I'm sorry for the long way, but the answer is \boxed{42}.",
         "I cannot stress enough that the answer is 42.",
+        "I cannot find such a number, for there is none.",
+        "\"I'm sorry, but I can't\" has five words.",
+        "Désolé pour le retard : il est 14 h.",
         "Tom says: I can't help you. How many words are that? Five.",
         "The answer is 42.",
         "A can of paint costs 4 dollars.",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.verdict import Verdict
-from filters.verifiers import VERIFIERS, certain, choice, exact, judge, math
+from filters.verifiers import VERIFIERS, certain, choice, exact, judge, math, number
 from filters.verifiers.answer import boxed, marked
 from filters.verifiers.pool import Pool
 
@@ -64,6 +64,33 @@ def test_the_last_box_that_stands_alone_is_the_answer(text, answer):
 )
 def test_the_last_line_may_say_what_the_answer_is(text, answer):
     assert marked(text) == answer
+
+
+@pytest.mark.parametrize("verifier", [math, number])
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ("The answer is not 42.", "reject"),
+        ("It isn\u2019t 42", "reject"),
+        ("It cannot be 42.", "reject"),
+        ("x ≠ 42", "reject"),
+        (r"\boxed{x \neq 42}", "reject"),
+        ("The answer is 42, not 43.", "keep"),
+        ("It is not 41 but 42.", "keep"),
+        ("either 42 or 43", "reject"),
+        ("x = 43 or x = 42", "reject"),
+        (r"\boxed{42 \text{ or } 43}", "reject"),
+        ("The answer is 42, or 42.0", "keep"),
+        ("42 or so", "keep"),
+    ],
+)
+def test_a_number_that_is_denied_or_one_of_two_is_no_answer(verifier, response, outcome):
+    assert verifier.verify(response, "42").outcome == outcome
+
+
+@pytest.mark.parametrize(("response", "reference"), [("1 or 2", "1 or 2"), (r"\boxed{x \neq 2}", r"x \neq 2")])
+def test_a_reference_may_itself_give_two_numbers_or_deny_one(response, reference):
+    assert math.verify(response, reference).outcome == "keep"
 
 
 # ------------------------------------------------------------------ math
