@@ -9,8 +9,8 @@ RECALL_MIN = 0.98
 """Of pairs exactly at the threshold; datasketch's own choice of bands finds 0.83 of planted pairs."""
 CANDIDATES_MAX = 1000
 """Earlier texts looked at for one: boilerplate that thousands share must not make each of them slow."""
-LEVEL_ENTRIES_MAX = 2**26
-"""Arrays that would grow longer, past 512 MiB, are left apart: merging two takes as much memory again."""
+LEVEL_ENTRIES_MAX = 2**24
+"""Arrays that would grow longer, past 128 MiB, are left apart: merging two takes as much memory again."""
 WAITING_ENTRIES_MAX = 2**22
 """Sorted in at once, at the latest: while everything is known from an earlier run, nobody asks."""
 PLACE_BITS = 28
@@ -60,8 +60,9 @@ class Bands:
         fresh = level
         # Few levels to search, and each entry sorted in anew a handful of times.
         while self._levels and len(self._levels[-1]) < min(2 * len(level), LEVEL_ENTRIES_MAX - len(level)):
-            # Of two runs that are in order already, a stable sort makes one in a single pass.
-            level = np.sort(np.append(self._levels.pop(), level), kind="stable")
+            level = np.append(self._levels.pop(), level)
+            # Of two runs that are in order already, a stable sort makes one in a single pass; in place, to save memory.
+            level.sort(kind="stable")
         self._levels.append(level)
         if self._entries << 3 <= 1 << self._seen_bits:
             self._see(fresh)
