@@ -72,7 +72,7 @@ class TwinIndex:
         """Return sets, twins and keys, computing only what is not known from the same texts behind the same texts."""
         digests, sets = sketches.of([text for _, text, _ in texts])
         who = np.array([(text[0], _group(text)) for text in texts], np.int64)
-        self._so_far = digest(self._so_far + b"".join(digests) + who.tobytes())
+        self._so_far = digest(self._so_far + b"".join(digests) + who.tobytes(), b"behind")
         size = len(texts) * _FOUND.itemsize
         if known := sketches.get(self._so_far):
             keys = np.frombuffer(known[size:], np.uint64).reshape(len(texts), -1)
