@@ -91,13 +91,13 @@ def order(
     """Start rewriting an ended batch's traces, or those that a sealed version keeps; return the new batch.
 
     The second value is False where the same key gave the batch before. Raises Conflict where the source is not done or
-    was compacted already, and Problem where nothing in it can be rewritten.
+    was compacted already or `teacher` has no server, and Problem where nothing in it can be rewritten.
     """
     known = _known(session, idempotency_key, digest)
     if known is not None:
         return known, False
     if teacher is not None:
-        teachers.get(session, teacher)
+        teachers.asked(session, teacher)
     sources = _sources(session, batch_id, version)
     if kind is Kind.COMPACT:
         _refuse_compacted(sources)
