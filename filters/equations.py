@@ -51,13 +51,16 @@ _AFTER = re.compile(
 )
 """What follows a figure that is only the beginning of something longer, or a question."""
 _NUMBER = re.compile(
-    r"\(\((-?\d{1,40})\)/\((\d{1,40})\)\)|(?<![\w.)\-])(-?\d{1,40}(?:\.\d{1,40})?)(?!\d)(?:/(\d{1,40})(?![\d.]))?"
+    r"\(\((-?\d{1,40})\)/\((\d{1,40})\)\)|(?<![\w.)\-])(-?\d{1,40}(?:\.\d{1,40})?)(?!\d)(?:/(\d{1,40})(?!\d|\.\d))?"
 )
 _SUPPOSED = re.compile(r" {0,3}(?:suppose|assume|imagine|if|were)\b", re.IGNORECASE)
 """Begins a sentence that says nothing of what holds."""
 _TAIL_CHARS = 4000
-_SHORT_TAIL_CHARS, _CUT_NUMBERS_MAX = 400, 3
-_SIMPLE = re.compile(r" *(\d{1,15}(?:\.\d{1,5})?) *([-+*/]) *(\d{1,15}(?:\.\d{1,5})?) *", re.ASCII)
+_FIGURE = re.compile(r"\d")
+_FULL_STOP = re.compile(r"\.(?!\d)")
+_OPERAND = r"(?:(\d{1,15}(?:\.\d{1,5})?)|\(\((\d{1,15})\)/\((\d{1,15})\)\))"
+_SIMPLE = re.compile(rf" *{_OPERAND} *(?:([-+*/]) *{_OPERAND} *)?", re.ASCII)
+"""A figure or a fraction, or two of them and a sign, as most sides are."""
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|([+\-*/^()]))")
 
 
@@ -115,13 +118,21 @@ def _of_sentence(plain: str, earlier: str) -> Iterator[Equation]:
 
 def written(text: str, count: int) -> list[Fraction]:
     """Return the last numbers near the end of a text in order, fractions as one."""
-    end = text[-_TAIL_CHARS:]
-    found = _NUMBER.findall(_plain(end[-_SHORT_TAIL_CHARS:]))
-    # What the cut went through may read as other numbers, but only the first of them.
-    if len(found) < count + _CUT_NUMBERS_MAX and len(end) > _SHORT_TAIL_CHARS:
-        found = _NUMBER.findall(_plain(end))
+    found: list[tuple[str, str, str, str]] = []
+    for sentence in _from_the_end(text[-_TAIL_CHARS:]):
+        found = [*_NUMBER.findall(_plain(sentence)), *found]
+        if len(found) >= count:
+            break
     pairs = ((top or number, bottom or below or "1") for top, bottom, number, below in found[-count:])
     return [Fraction(top) / Fraction(bottom) for top, bottom in pairs if Fraction(bottom)]
+
+
+def _from_the_end(text: str) -> Iterator[str]:
+    """Yield the sentences with a figure in them, the last one first."""
+    for line in reversed(text.split("\n")):
+        for sentence in reversed(line.split(". ")):
+            if _FIGURE.search(sentence):
+                yield sentence
 
 
 def _plain(text: str) -> str:
@@ -135,7 +146,7 @@ def _plain(text: str) -> str:
 
 
 def _of_stretch(stretch: str, before: str, after: str) -> Iterator[Equation]:
-    sentences = re.split(r"\.(?!\d)", stretch)
+    sentences = _FULL_STOP.split(stretch) if "." in stretch else [stretch]
     for number, sentence in enumerate(sentences):
         sides = sentence.split("=", _SIDES_MAX)
         values = [_value(side) for side in sides]
@@ -161,8 +172,8 @@ def _value(side: str) -> Value | None:
     plain = side.strip()
     if plain.isdecimal() and plain.isascii() and len(plain) <= _DIGITS_MAX:  # half of all sides: a short way for them
         return Value(int(plain), False, False)
-    if (simple := _SIMPLE.fullmatch(side)) and (number := _worked(simple[1], simple[2], simple[3])) is not None:
-        return Value(number, "." in side, True)
+    if (simple := _SIMPLE.fullmatch(side)) and (number := _worked(*simple.groups())) is not None:
+        return Value(number, "." in side, bool(simple[2] or simple[4]))
     tokens: list[str] = []
     place, end = 0, len(side.rstrip())
     while place < end:
@@ -182,16 +193,24 @@ def _value(side: str) -> Value | None:
     return Value(number, any("." in token for token in tokens), worked)
 
 
-def _worked(one: str, sign: str, other: str) -> Number | None:
-    """Work out two figures and a sign between them, as most sides are: a short way for what `_Reader` does."""
-    left, right = _figure(one), _figure(other)
+def _worked(
+    figure: str | None, top: str, bottom: str, sign: str | None, second: str | None, top2: str, bottom2: str
+) -> Number | None:
+    """Work out a simple side: a short way for what `_Reader` does. None where that would divide by nothing."""
+    if (left := _operand(figure, top, bottom)) is None or not sign:
+        return left
+    if (right := _operand(second, top2, bottom2)) is None:
+        return None
     if sign == "/":
         return Fraction(left) / right if right else None
     return left + right if sign == "+" else left - right if sign == "-" else left * right
 
 
-def _figure(text: str) -> Number:
-    return Fraction(text) if "." in text else int(text)
+def _operand(figure: str | None, top: str, bottom: str) -> Number | None:
+    if not figure:
+        return Fraction(int(top), int(bottom)) if int(bottom) else None
+    whole, point, decimals = figure.partition(".")
+    return Fraction(int(whole + decimals), 10 ** len(decimals)) if point else int(figure)
 
 
 class _Reader:
