@@ -53,7 +53,7 @@ This is what the stated licences say as Retort reads them, not legal advice.
 
 {columns}
 
-## How to load it
+{soft_labels}## How to load it
 
 ```python
 from datasets import load_dataset
@@ -84,6 +84,17 @@ rows; their SHA-256, each row as canonical JSON on a line, is
 """
 
 
+SOFT_LABELS = """\
+## Soft labels
+
+For {rows:,} of the rows `soft_labels/` holds what else the teacher might have said: for each token of its answer up to
+{k} tokens with their log-probabilities. `id` is the row's; `token_ids` and `logprobs` are flat lists of tokens * `k`
+entries, the first of each `k` being the token that was chosen, the others the likeliest of the rest. The ids are those
+of the teacher's tokenizer{tokenizers}. Load them with `load_dataset("path/to/this/folder", "soft_labels")`.
+
+"""
+
+
 def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> str:
     """Return the card of a version. `prompts` counts them by split; `licences` are all that apply to the rows."""
     head = yaml.safe_dump(_head(manifest, licences), sort_keys=False, allow_unicode=True, width=120)
@@ -101,6 +112,7 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
         use=manifest.licence.intended_use,
         decision=manifest.licence.decision.replace("_", " "),
         terms=_terms(manifest),
+        soft_labels=_soft_labels(manifest),
         columns=_table(("column", "holds"), [(f"`{name}`", text) for name, text in COLUMNS.items()]),
         sha256=manifest.sha256,
     )
@@ -121,8 +133,12 @@ def _head(manifest: Manifest, licences: list[str]) -> dict[str, Any]:
     if not manifest.splits:
         return head
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits]
+    configs = [{"config_name": "default", "data_files": files}]
+    if manifest.soft_labels:
+        labels = [{"split": split, "path": parts[0].path} for split, parts in manifest.soft_labels.splits.items()]
+        configs.append({"config_name": "soft_labels", "data_files": labels})
     return head | {
-        "configs": [{"config_name": "default", "data_files": files}],
+        "configs": configs,
         "dataset_info": {"config_name": "default", "features": _features(KEPT), "splits": _split_info(manifest)},
     }
 
@@ -184,6 +200,17 @@ def _teachers(teachers: list[TeacherEntry]) -> str:
             (teacher.name, f"`{teacher.model}`", teacher.revision or "", teacher.license or "unknown", sampling)
         )
     return _table(("teacher", "model", "revision", "licence", "sampling"), rows)
+
+
+def _soft_labels(manifest: Manifest) -> str:
+    if manifest.soft_labels is None:
+        return ""
+    rows = sum(part.rows for parts in manifest.soft_labels.splits.values() for part in parts)
+    known = {name: sha256 for name, sha256 in sorted(manifest.soft_labels.tokenizer_sha256.items()) if sha256}
+    named = ", ".join(f"`{name}`: `{sha256}`" for name, sha256 in known.items())
+    return SOFT_LABELS.format(
+        rows=rows, k=manifest.soft_labels.k, tokenizers=f" (SHA-256 of its `tokenizer.json`; {named})" if named else ""
+    )
 
 
 def _terms(manifest: Manifest) -> str:

@@ -23,7 +23,7 @@ from filters.sample import Sample
 from filters.stages import FilterCrash, Judged, run
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
-from service.store import curation, ledger, precedents, queue
+from service.store import curation, ledger, precedents, queue, soft_labels
 from service.store.curation import Key, Span
 from service.store.database import Database
 from service.store.ledger import LedgerPage
@@ -31,6 +31,7 @@ from service.store.queue import LeaseLost
 from workers.asked import Asked, Interrupted, Unavailable
 from workers.database import AsyncDatabase, patiently
 from workers.export import discard, discard_partial, partial_folder, put_in_place
+from workers.label_files import Read
 from workers.lease import held
 from workers.people import Reviews
 from workers.seal import write_folder
@@ -164,7 +165,8 @@ class Curation:
         folder = self._folder(version)
         partial = partial_folder(folder, self._job.attempts)
         try:
-            values = write_folder(partial, version, self._ledger(spans, reviews), funnel, teachers, batches)
+            pages, labels = self._ledger(spans, reviews), self._labels(version, reviews)
+            values = write_folder(partial, version, pages, funnel, teachers, batches, labels)
         except BaseException:
             discard(partial)
             raise
@@ -177,6 +179,12 @@ class Curation:
 
         self._write(seal)
         discard_partial(folder)
+
+    def _labels(self, version: DatasetVersion, reviews: Reviews) -> Read | None:
+        """Return what reads the soft labels of traces, None where there are none at all."""
+        if not self._read(soft_labels.are_there, version.batches):
+            return None
+        return lambda ids: self._read(soft_labels.read, reviews.as_written(ids))
 
     def _folder(self, version: DatasetVersion) -> Path:
         return self._settings.data_dir / "datasets" / version.dataset / f"v{version.number}"

@@ -1,6 +1,6 @@
 """What people said of traces, laid over what the filters say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +39,10 @@ class Reviews:
             return page
         read = zip(page.columns["id"], page.columns["response"], strict=True)
         return page.with_column("response", [self._edits.get(trace_id, text) for trace_id, text in read])
+
+    def as_written(self, ids: Sequence[int]) -> list[int]:
+        """Return those of some traces whose response nobody edited: soft labels are of the text before."""
+        return [trace_id for trace_id in ids if trace_id not in self._edits]
 
     def rejection(self, sample: Sample) -> dict[str, Any] | None:
         """Return the ledger's columns where a person rejected the sample: it does not reach the filters then."""

@@ -14,6 +14,7 @@ from service.models import Batch, DatasetVersion, Teacher
 from service.store.ledger import LedgerPage
 from workers.card import card
 from workers.export import Export, Exported
+from workers.label_files import LabelFiles, Read
 
 
 @dataclass(slots=True)
@@ -41,15 +42,22 @@ def write_folder(
     funnel: list[FilterCount],
     teachers: Mapping[str, Teacher],
     batches: list[Batch],
+    read_labels: Read | None,
 ) -> dict[str, Any]:
-    """Write the whole export into `folder`; return the values of the sealed version."""
+    """Write the whole export into `folder`; return the values of the sealed version.
+
+    `read_labels` gives the soft labels of traces; None where no batch has any.
+    """
     sources = Sources()
     total = 0
     with Export(folder) as export:
+        labels = LabelFiles(folder, read_labels) if read_labels else None
         for page in pages:
             total += len(page)
             export.add(page)
             sources.add(page, teachers)
+            if labels:
+                labels.add(page)
         exported = export.close()
     if exported.kept + sum(line.rejected for line in funnel) != total:
         raise RuntimeError(f"the ledger holds {total} rows, {exported.kept} of them kept; the funnel says otherwise")
@@ -66,6 +74,7 @@ def write_folder(
         funnel=funnel,
         splits=exported.splits,
         rejected=exported.rejected,
+        soft_labels=labels.close() if labels else None,
         licence=licence,
     )
     text = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -293,6 +293,12 @@ def read(session: Session, trace_ids: Sequence[int]) -> dict[int, tuple[SoftLabe
     return {row.trace_id or 0: (row, unpack(row.data)) for row in session.scalars(query)}
 
 
+def are_there(session: Session, batch_ids: Sequence[str]) -> bool:
+    """Return whether any trace of these batches has soft labels."""
+    query = select(SoftLabels.trace_id).where(col(SoftLabels.batch_id).in_(batch_ids), col(SoftLabels.reason) == "")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return session.scalars(query.limit(1)).first() is not None
+
+
 def ordered_k(batch: Batch) -> int | None:
     """Return the k that a batch's answers were asked with; None where it asked for no soft labels."""
     k = batch.sampling.get("top_logprobs")
