@@ -11,7 +11,7 @@ import time
 import uuid
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -63,9 +63,9 @@ def opened(folder: Path, prefix: str) -> Iterator[Opened]:
             yield file
 
 
-def keys_of(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """Return the first 8 bytes of each digest."""
-    return np.frombuffer(b"".join(digests), np.uint64)[::2]
+def keys_of(digests: bytes | bytearray) -> npt.NDArray[np.uint64]:
+    """Return the first 8 bytes of each of many digests, one behind the other."""
+    return np.frombuffer(bytes(digests), np.uint64)[::2]
 
 
 class Writer:
@@ -74,8 +74,7 @@ class Writer:
     def __init__(self, folder: Path, prefix: str, bytes_max: int):
         self._folder, self._prefix, self._bytes_max = folder, prefix, bytes_max
         self._part: IO[bytes] | None = None
-        self._digests: list[bytes] = []
-        self._words = array("q")
+        self._digests, self._words = bytearray(), array("q")
         self._size = 0
         self._ended = False
 
@@ -92,7 +91,7 @@ class Writer:
                 name = f"{self._prefix}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.part"
                 self._part = (self._folder / name).open("xb")
             self._part.write(digest + zlib.crc32(body).to_bytes(4, "little") + body)
-            self._digests.append(digest)
+            self._digests += digest
             self._words.append((HEAD_BYTES + len(body)) // 4)
             self._size += HEAD_BYTES + len(body)
             if self._size >= SEALED_BYTES:
@@ -111,7 +110,7 @@ class Writer:
         if self._part is None:
             return
         try:
-            rows = np.zeros(len(self._digests), _ROW)
+            rows = np.zeros(len(self._words), _ROW)
             rows["key"], rows["words"] = keys_of(self._digests), self._words
             rows["start"] = np.cumsum(rows["words"]) - rows["words"]
             shortest_first = sorted(self._folder.glob(f"{self._prefix}-*.sets"), key=_bytes)
@@ -149,7 +148,7 @@ class Writer:
             with suppress(OSError):
                 self._part.close()
             _remove(Path(self._part.name))
-        self._part, self._digests, self._words, self._size = None, [], array("q"), 0
+        self._part, self._digests, self._words, self._size = None, bytearray(), array("q"), 0
 
     def _room(self) -> bool:
         """Make room for one more file; return whether there is."""

@@ -92,7 +92,7 @@ class Sketches:
         found: dict[int, Hashes] = {}
         if not len(self._keys):
             return found
-        wanted = keys_of(digests)
+        wanted = keys_of(b"".join(digests))
         at = np.maximum(np.searchsorted(self._keys, wanted, side="right") - 1, 0)
         hits = np.flatnonzero(self._keys[at] == wanted)
         # Most come as they came the time before, each record behind the last: then a single read brings them all.
