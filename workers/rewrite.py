@@ -12,8 +12,8 @@ from typing import Any
 from service.models import Batch, Job, Teacher
 from service.rewrites import Unusable, ask, read
 from service.settings import Settings
-from service.store import generation, rewrites
-from service.store.rewrites import Key, Old
+from service.store import generation, rewriting
+from service.store.rewriting import Key, Old
 from service.teachers.protocol import (
     NOBODY_THERE,
     Completion,
@@ -76,7 +76,7 @@ class Rewriting:
 
     async def run(self) -> None:
         """Rewrite until nothing is left, the teacher is away or the worker stops; end or put back the job."""
-        batch, teacher = await self.database.read(rewrites.assignment, self.job)
+        batch, teacher = await self.database.read(rewriting.assignment, self.job)
         clients: list[Client] = []
         try:
             if batch.rewrite and batch.rewrite["teacher"]:
@@ -102,7 +102,7 @@ class Rewriting:
     async def _copy_all(self, batch: Batch) -> bool:
         """Store every trace without its reasoning; return whether all are done."""
         async for old in self._old(batch):
-            self._results.traces += map(rewrites.answer_only, old)
+            self._results.traces += map(rewriting.answer_only, old)
             await self._flush()
         return not self._ends_early
 
@@ -133,7 +133,7 @@ class Rewriting:
         """Yield pages of what is still to be done."""
         while not self._ends_early:
             old, self._place = await self.database.write(
-                rewrites.take, self.job, batch, after=self._place, limit=PAGE_ROWS, lease_s=self.settings.lease_s
+                rewriting.take, self.job, batch, after=self._place, limit=PAGE_ROWS, lease_s=self.settings.lease_s
             )
             if old:
                 yield old
@@ -158,7 +158,7 @@ class Rewriting:
         self._flushed = time.monotonic()
         if results:
             await self.database.write(
-                rewrites.store,
+                rewriting.store,
                 self.job,
                 lease_s=self.settings.lease_s,
                 traces=results.traces,
@@ -198,7 +198,7 @@ class Rewriting:
             if attempts < self.settings.attempts_max:
                 wait_s = next_attempt(min(attempts, ATTEMPTS_MAX - 1), trouble, CHANCE)
             if wait_s is None:
-                self._results.failures.append(rewrites.failure(old, trouble.reason, trouble.detail, attempts))
+                self._results.failures.append(rewriting.failure(old, trouble.reason, trouble.detail, attempts))
                 return
             await asyncio.sleep(wait_s)
 
@@ -209,9 +209,9 @@ class Rewriting:
         about: dict[str, Any] = {"messages": old.messages, "old": old.reasoning, "response": old.response}
         new = read(completion.response, completion.finish_reason, share_max=how["share_max"], **about)
         if isinstance(new, Unusable):
-            self._results.failures.append(rewrites.failure(old, new.reason, new.detail, attempts))
+            self._results.failures.append(rewriting.failure(old, new.reason, new.detail, attempts))
         else:
-            self._results.traces.append(rewrites.compacted(old, self.job.teacher, new, completion))
+            self._results.traces.append(rewriting.compacted(old, self.job.teacher, new, completion))
 
     def _clients(self, teacher: Teacher | None) -> list[Client]:
         """Return one client for each of the teacher's servers. Raises TeacherRefused where it cannot be asked."""
