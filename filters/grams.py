@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -89,7 +89,7 @@ def _powers(count: int) -> tuple[Hashes, Hashes]:
     return _powers_of_two_many(max(16, (count - 1).bit_length()))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _powers_of_two_many(bits: int) -> tuple[Hashes, Hashes]:
     every = (np.full((1 << bits) - 1, base, dtype=np.uint64) for base in (_BASE, _power(-1)))
     one, other = (np.multiply.accumulate(np.append(np.uint64(1), each)) for each in every)
@@ -117,7 +117,7 @@ def _power(exponent: int) -> np.uint64:
 
 
 class _Sieve:
-    """Tells of most hashes that they are not among those given: one bit array, read by each hash's upper bits."""
+    """Tells of most hashes that they are not among those given: one array of flags, read by each hash's upper bits."""
 
     def __init__(self, hashes: Hashes):
         bits = max(10, min(_SIEVE_BITS_MAX, (16 * len(hashes)).bit_length()))

@@ -1,9 +1,13 @@
 """Test questions in traces: each method's side of its boundary, and what the evidence shows."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from filters.benchmarks import Line, read, write
 from filters.contamination import Contamination
+from filters.grams import _runs, words
 
 QUESTION = (
     "A florist has 48 tulips and 36 daffodils. She puts the same number of each kind into every vase, uses all of "
@@ -111,6 +115,21 @@ def test_a_changed_or_missing_file_and_an_unpinned_name_are_errors(tmp_path, sam
     ):
         with pytest.raises(ValueError, match=said):
             Contamination(benchmarks=(name,)).with_files(tmp_path).check(sample())
+
+
+@given(st.text(alphabet="aB1,. -_0é字", max_size=80), st.booleans())
+def test_plain_texts_have_the_same_words_by_the_short_way(text, digits):
+    long_way = words(f"{text} é", digits=digits)
+    assert [*words(text, digits=digits).spelt, "é"] == long_way.spelt
+    assert words(text, digits=digits).hashes.tolist() == long_way.hashes.tolist()[:-1]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=40), st.sampled_from([1, 2, 8, 13, 32]))
+def test_runs_are_hashed_as_polynomials(pieces, length):
+    found = _runs(np.array(pieces, dtype=np.uint64), length).tolist()
+    base = 0x9E3779B97F4A7C15
+    runs = [pieces[start : start + length] for start in range(len(pieces) - length + 1)]
+    assert found == [sum(piece * base ** (length - 1 - at) for at, piece in enumerate(run)) % 2**64 for run in runs]
 
 
 @pytest.mark.parametrize("text", ["{" * 1_000_000, "7" * 1_000_000, "a b " * 250_000, "\ud800 " * 100_000])
