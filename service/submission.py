@@ -93,7 +93,7 @@ class Intake:
     """Before anything is stored; raises a Problem."""
     join: Callable[[Iterable[Row]], Iterable[Row]] = iter
     """Makes one row of several that belong together."""
-    keep: Callable[..., bool] = batches.keep_chunk
+    keep: Callable[..., bool] = lambda *chunk, **hold: batches.keep_chunk(*chunk, **hold)
     """Stores a chunk of rows, as `batches.keep_chunk` does."""
     open: Callable[[Session, Batch, Settings], Batch] = lambda session, batch, settings: batches.open_for_work(
         session, batch, shard_prompts=settings.shard_prompts

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from service import submission
 from service.api.shapes.imports import SourceName
 from service.imports import SOURCES
+from service.store import imports
 
 PARQUET = "application/vnd.apache.parquet"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 9}}
@@ -159,6 +161,34 @@ def test_the_same_import_is_made_once(take):
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["id"] == again.json()["id"]
     assert take(rows, key="k", prompts_license="mit").status_code == 409
+
+
+def test_an_import_that_broke_off_goes_on_with_whole_prompts(take, stored, client, monkeypatch):
+    monkeypatch.setattr(submission, "CHUNK_ROWS", 2)
+    rows = [{"prompt_id": n // 3, "prompt": f"a{n // 3}", "response": f"b{n}"} for n in range(15)]
+    keep, chunks = imports.keep_chunk, []
+
+    def breaks(*given: Any, **more: Any) -> bool:
+        chunks.append(given)
+        if len(chunks) == 2:
+            raise RuntimeError("gone")
+        return keep(*given, **more)
+
+    monkeypatch.setattr(imports, "keep_chunk", breaks)
+    with pytest.raises(RuntimeError, match="gone"):
+        take(rows, key="k")
+    (half,) = client.get("/api/batches").json()["data"]
+    assert (half["state"], half["prompts"]) == ("validating", 2)
+    answer = take(rows, key="k")
+    assert answer.json()["id"] == half["id"]
+    assert [trace["response"] for trace in stored(answer)] == [f"b{n}" for n in range(15)]
+
+
+def test_a_mistake_far_down_takes_away_what_was_stored_above_it(take, client, monkeypatch):
+    monkeypatch.setattr(submission, "CHUNK_ROWS", 2)
+    error = first_error(take([{"prompt": "a", "response": "b"}] * 9 + [{"prompt": "a"}]))
+    assert error["line"] == 10
+    assert client.get("/api/traces").json()["data"] == []
 
 
 def test_a_parquet_of_any_dataset_is_mapped(take, stored, tmp_path):
