@@ -239,3 +239,38 @@ def test_a_worker_that_stops_puts_the_curation_back(database, settings, work, mo
     work(lambda: version(database, version_id).state == VersionState.SEALED, kinds={JobKind.CURATE})
     assert version(database, version_id).kept == 200
     shutil.rmtree(settings.data_dir)
+
+
+@ON_SQLITE
+def test_a_worker_that_ends_while_it_exports_has_judged_for_the_next_one(database, settings, work, monkeypatch):
+    def stop(folder, *_):
+        (folder / "data").mkdir(parents=True)
+        raise curating.Stopped
+
+    batch = add_batch(database, questions(20), n=1)
+    version_id = order(database, "sums", [batch], [LENGTH])
+    with monkeypatch.context() as stopping:
+        stopping.setattr(curating, "write_folder", stop)
+        work(lambda: bool(version(database, version_id).funnel), kinds={JobKind.CURATE})
+    assert version(database, version_id).state == VersionState.CURATING
+    assert not list(settings.data_dir.glob("datasets/sums/*.partial"))
+    with monkeypatch.context() as judging:
+        judging.setattr(Length, "check", lambda *_: pytest.fail("judged a second time"))
+        work(lambda: version(database, version_id).state != VersionState.CURATING, kinds={JobKind.CURATE})
+    found = version(database, version_id)
+    assert (found.state, found.kept, found.input) == (VersionState.SEALED, 20, 20)
+
+
+@ON_SQLITE
+def test_what_came_after_a_worker_ended_is_judged_with_the_rest(database, work, monkeypatch):
+    def stop(*_):
+        raise curating.Stopped
+
+    batch = add_batch(database, questions(20), n=1)
+    version_id = order(database, "sums", [batch], [LENGTH])
+    with monkeypatch.context() as stopping:
+        stopping.setattr(curating, "write_folder", stop)
+        work(lambda: bool(version(database, version_id).funnel), kinds={JobKind.CURATE})
+    review(database, trace_ids(database, batch)[0], "reject")
+    work(lambda: version(database, version_id).state != VersionState.CURATING, kinds={JobKind.CURATE})
+    assert version(database, version_id).kept == 19

@@ -7,6 +7,7 @@ from filters.recipe import Recipe
 from service.curation import preview
 from service.models import DatasetVersion, JobKind, VerdictRow, VersionState
 from tests.workers.made import add_batch, ledger, order, questions, review, trace_ids, version
+from workers import curate as curating
 
 PLANTED = "planted to see whose verdict this is"
 LENGTH, NEAR = {"kind": "length"}, {"kind": "near_duplicate"}
@@ -14,8 +15,9 @@ LENGTH, NEAR = {"kind": "length"}, {"kind": "near_duplicate"}
 
 @pytest.fixture
 def curate(database, work):
-    def run(*args, **changes) -> DatasetVersion:
-        version_id = order(database, *args, **changes)
+    def run(name, batches, filters, on_abstain="keep", **changes) -> DatasetVersion:
+        recipe = {"recipe": {"filters": filters, "on_abstain": on_abstain}}
+        version_id = order(database, name, batches, filters, **recipe | changes)
         work(lambda: version(database, version_id).state != VersionState.CURATING, kinds={JobKind.CURATE})
         return version(database, version_id)
 
@@ -41,21 +43,63 @@ def strict(tokens_min):
     return {"kind": "length", "tokens_min": tokens_min}
 
 
-def test_a_late_knob_leaves_earlier_verdicts_and_gives_the_same_bytes(database, curate, batch):
-    first = curate("first", [batch], [LENGTH, NEAR, {"kind": "select", "count": 20}])
-    again = curate("again", [batch], [LENGTH, NEAR, {"kind": "select", "count": 15}])
+def anew(database):
+    """Forget what earlier versions judged."""
     with database.write() as session:
         session.connection().execute(update(DatasetVersion).values(inputs_sha256=""))
-    anew = curate("anew", [batch], [LENGTH, NEAR, {"kind": "select", "count": 15}])
-    assert (first.kept, again.kept) == (20, 15)
-    assert again.sha256 == anew.sha256
-    assert again.funnel == anew.funnel
 
-    def verdicts(found):
-        rows = ledger(database, found.id).values()
-        return {row.trace_id: row.model_dump(exclude={"id", "version_id"}) for row in rows}
 
-    assert verdicts(again) == verdicts(anew)
+def verdicts(database, found):
+    rows = ledger(database, found.id).values()
+    return {row.trace_id: row.model_dump(exclude={"id", "version_id"}) for row in rows}
+
+
+def data(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.parquet")}
+
+
+TWENTY, FIFTEEN = ({"kind": "select", "count": count} for count in (20, 15))
+LONGEST, REPETITION = {"kind": "select", "by": "longest", "count": 9}, {"kind": "repetition"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "on_abstain", "reviewed"),
+    [
+        ([LENGTH, NEAR, TWENTY], [LENGTH, NEAR, FIFTEEN], "keep", False),
+        ([LENGTH, NEAR, TWENTY], [LENGTH, NEAR, FIFTEEN], "reject", True),
+        ([LENGTH, NEAR, TWENTY], [LENGTH, NEAR, TWENTY], "reject", False),
+        ([LENGTH, REPETITION], [LENGTH, REPETITION, LONGEST], "keep", True),
+        ([REPETITION, LENGTH, NEAR], [LENGTH, NEAR], "keep", False),
+    ],
+)
+def test_what_an_earlier_version_spares_changes_no_verdict_and_no_byte(
+    database, curate, settings, monkeypatch, before, after, on_abstain, reviewed
+):
+    monkeypatch.setattr(curating, "PAGE_ROWS", 7)
+    monkeypatch.setattr(curating, "COPY_ROWS", 11)
+    batches = [
+        add_batch(database, questions(14)),
+        add_batch(database, questions(9), completion_tokens=None),
+        add_batch(database, questions(4, category="short"), completion_tokens=3),
+    ]
+    if reviewed:
+        shorts = trace_ids(database, batches[2])
+        review(database, shorts[0], "keep", response="Edited.")
+        review(database, shorts[1], "reject")
+    first = curate("first", batches, before, on_abstain)
+    again = curate("again", batches, after, on_abstain)
+    anew(database)
+    other = curate("anew", batches, after, on_abstain)
+    assert first.input == again.input == 54
+    assert (again.sha256, again.funnel, again.splits) == (other.sha256, other.funnel, other.splits)
+    assert verdicts(database, again) == verdicts(database, other)
+    assert data(settings.data_dir / again.path) == data(settings.data_dir / other.path)
+
+
+def test_with_other_splits_every_row_gets_its_own(database, curate, batch):
+    curate("first", [batch], [LENGTH, TWENTY])
+    changed = curate("changed", [batch], [LENGTH, FIFTEEN], split={"eval": 0.5, "test": 0.5})
+    assert {row["split"] for row in verdicts(database, changed).values()} == {"eval", "test"}
 
 
 def test_what_an_earlier_version_says_is_taken_from_its_ledger_until_something_new_is_there(database, curate, batch):
