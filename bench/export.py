@@ -135,7 +135,7 @@ def datasets(data: Path, out: Path) -> None:
     disable_progress_bars()
     features = Features.from_arrow_schema(KEPT)
     made: Any = Rows.from_generator(rows, features=features, cache_dir=str(out / "cache"))
-    made.to_parquet(str(out / "all.parquet"), compression="zstd")
+    made.to_parquet(str(out / "all.parquet"))
 
 
 WAYS: dict[str, Callable[[Path, Path], None]] = {"retort": retort, "pyarrow": pyarrow, "datasets": datasets}

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +17,6 @@ from filters.judged import Judged as JudgedByTeacher
 from filters.manifest import FilterCount
 from filters.near_duplicate import NearDuplicate
 from filters.recipe import Recipe
-from filters.reuse import Reuse
 from filters.sample import Sample
 from filters.stages import FilterCrash, Judged, run
 from service.models import DatasetVersion, Job, VersionState
@@ -34,6 +32,7 @@ from workers.export import discard, discard_partial, partial_folder, put_in_plac
 from workers.label_files import Read
 from workers.lease import held
 from workers.people import Reviews
+from workers.precedent import Precedent
 from workers.seal import write_folder
 from workers.splits import split_of
 from workers.verdicts import NO_VERDICT, columns
@@ -75,27 +74,6 @@ async def curate(job: Job, database: AsyncDatabase, settings: Settings, stopping
         await held(database, job, settings.lease_s, work())
     except Stopped:
         await database.write(queue.put_back, job)
-
-
-@dataclass(frozen=True, slots=True)
-class Precedent:
-    """An earlier version of the same traces, and how far what it says still stands."""
-
-    version_id: int
-    reuse: Reuse
-    copied: int
-    """Filters at the head of the recipe of which the database copies what they rejected."""
-    start: int
-    """The first filter that is run."""
-    known: bool
-    """Whether verdicts of filters that are run still stand too."""
-    texts: bool
-    """Whether any filter that is run reads response or reasoning."""
-
-    @property
-    def behind(self) -> list[FilterCount]:
-        """The lines of the funnel that count what is copied."""
-        return self.reuse.behind[: self.copied]
 
 
 class Curation:
@@ -202,7 +180,8 @@ class Curation:
                 filter_.ask_through(self._asker)
             elif isinstance(filter_, NearDuplicate):
                 filter_.keep_in(self._settings.data_dir / "sketches")
-        precedent = self._precedent(version, recipe, inputs, reviews)
+        earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
+        precedent = Precedent.of(earlier, reuse, version, recipe, reviews) if earlier else None
         if precedent and precedent.copied:
             self._take_over(precedent)
         funnel = Funnel(recipe, precedent.behind if precedent else ())
@@ -215,16 +194,6 @@ class Curation:
                 self._note(version, judged.sample, columns(judged) | said)
         self._flush()
         return reviews.funnel(funnel.counts(), self._done)
-
-    def _precedent(self, version: DatasetVersion, recipe: Recipe, inputs: str, reviews: Reviews) -> Precedent | None:
-        earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
-        if earlier is None:
-            return None
-        copied = reuse.standing if earlier.split == version.split else 0
-        # What a person wants kept is judged by every filter, and all go through the same ones.
-        start = 0 if reviews.overrule else copied
-        texts = any(each.reads_texts for each in recipe.filters[start:])
-        return Precedent(earlier.id or 0, reuse, copied, start, reuse.asked_from(start), texts)
 
     def _take_over(self, precedent: Precedent) -> None:
         """Have the database copy what nothing behind it can change."""
