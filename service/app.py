@@ -68,7 +68,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         traces,
         benchmarks,
         recipes,
-        renders,
         datasets,
         renders,
         runs,

@@ -4,6 +4,7 @@ import json as jsonlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from service.cli.runs import change
 from service.cli.status import split_version
 from service.cli.terminal import BAD_INPUT, FAILED, Json, Refused, Terminal, begin
 from service.cli.watch import Look, watch
+from service.cli.words import clean
 
 if TYPE_CHECKING:
     from service.api.shapes.renders import RenderOut
@@ -121,8 +123,25 @@ def _render_there(
         if found.rejected:
             with (out / "rejected.parquet").open("wb") as file:
                 client.unfit_rows(found.id, file)
-    path = str(out) if out else f"GET /api/renders/{found.id}/rejected" if found.rejected else ""
-    return {"id": found.id, "path": path, "report": found.report}
+    return {"id": found.id, "path": str(out) if out else _rejected(found), "report": found.report}
+
+
+def view_render(found: "RenderOut") -> Callable[[Terminal], None]:
+    """Return what shows a rendering: its tables, or how far it is and what went wrong."""
+    from service.cli.rendering import view_rendering
+
+    def view(terminal: Terminal) -> None:
+        if found.report is not None:
+            view_rendering(terminal, found.report, _rejected(found))
+            return
+        said = f": {found.detail}" if found.detail else f", {found.rendered:,} of {found.rows:,} rows"
+        terminal.say(clean(f"{found.id} {found.state}{said}"))
+
+    return view
+
+
+def _rejected(found: "RenderOut") -> str:
+    return f"GET /api/renders/{found.id}/rejected" if found.rejected else ""
 
 
 def follow_render(terminal: Terminal, render_id: str, *, quiet: bool = False) -> "RenderOut":

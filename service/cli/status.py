@@ -118,6 +118,14 @@ def _kind(terminal: Terminal, subject: str) -> tuple[Callable[[], Any], Callable
             lambda quiet: looks.follow_batch(terminal, subject, quiet=quiet),
             looks.view_batch,
         )
+    if subject.startswith("render_"):
+        from service.cli.render import follow_render, view_render
+
+        return (
+            lambda: client.rendering(subject),
+            lambda quiet: follow_render(terminal, subject, quiet=quiet),
+            view_render,
+        )
     name, number = split_version(subject)
     return (
         lambda: client.version(name, number),
