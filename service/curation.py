@@ -45,8 +45,8 @@ def pinned(session: Session, recipe: Recipe) -> Recipe:
             found[place] = filter_.model_copy(update={"benchmarks": names})
         elif isinstance(filter_, JudgedByTeacher):
             try:
-                teachers.get(session, filter_.teacher)
-            except NotFound as error:
+                teachers.asked(session, filter_.teacher)
+            except (NotFound, Conflict) as error:
                 where = f"recipe.filters[{place}] (judged)"
                 message = f"knob 'teacher': {error.detail}"
                 raise Problem(f"{where}: {message}", [{"field": where, "message": message}]) from error

@@ -22,7 +22,8 @@ router = APIRouter(prefix="/models", tags=["OpenAI: models"])
 def list_models(database: DatabaseDep) -> Models:
     """List all teachers, then the students that nobody serves under their own name, the newest first."""
     with database.read() as session:
-        served = [_shown(teacher) for teacher in teachers.every(session)]
+        # Those whose traces were imported have no server.
+        served = [_shown(teacher) for teacher in teachers.every(session) if teacher.base_url]
         known = {model.id for model in served}
         return Models(data=served + [_student(run) for run in runs.students(session) if run.id not in known])
 
@@ -51,7 +52,7 @@ def delete(name: str, database: DatabaseDep) -> NoReturn:
 def teacher_called(session: Any, settings: Settings, name: str) -> Teacher:
     """Return the teacher that a request's `model` names. Raises ModelNotFound, which says how to serve a student."""
     try:
-        return teachers.get(session, name)
+        return teachers.asked(session, name)
     except NotFound as missing:
         student = runs.student(session, name)
         if student is None:

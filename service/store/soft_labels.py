@@ -112,7 +112,7 @@ def order(session: Session, batch_id: str, *, k: int, teacher: str | None, shard
     if queue.unfinished(session, about):
         raise Conflict(f"soft labels for batch {batch_id} are under way already")
     for name in [teacher] if teacher else batch.teachers:
-        teachers.get(session, name)
+        teachers.asked(session, name)
     session.connection().execute(
         delete(SoftLabels).where(col(SoftLabels.batch_id) == batch_id, col(SoftLabels.reason) != "")
     )

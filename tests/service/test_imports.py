@@ -114,6 +114,13 @@ def test_nobody_asks_a_teacher_that_has_no_server(take, client):
     assert (asked.status_code, "has no server" in asked.json()["detail"]) == (409, True)
     assert client.post(f"/api/batches/{batch}/retry").status_code == 409
     assert client.post("/api/teachers/r1/probe").json()["ok"] is False
+    chat = {"model": "r1", "messages": [{"role": "user", "content": "c"}]}
+    answer = client.post("/v1/chat/completions", json=chat)
+    assert (answer.status_code, "has no server" in answer.json()["error"]["message"]) == (409, True)
+    assert client.get("/v1/models").json()["data"] == []
+    assert client.get("/api/traces", params={"batch": batch}).json()["data"][0]["response"] == "b"
+    for page in ("/", "/teachers", f"/batches/{batch}", "/traces"):
+        assert client.get(page).status_code == 200, page
 
 
 def test_a_licence_is_needed_and_an_unknown_one_is_empty(take, client):

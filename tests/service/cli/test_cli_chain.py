@@ -58,6 +58,12 @@ def test_from_prompts_to_a_folder(call: Call, batch: str, tmp_path: Path) -> Non
     assert exported.exit_code == 0, exported.output
     assert sum(json.loads(exported.stdout)["rows"].values()) == 40
     assert (tmp_path / "sums-v1" / "manifest.json").is_file()
+    other = call("export", "sums@1", "--format", "sharegpt", "--split", "train", "--reasoning", "drop")
+    assert other.exit_code == 0, other.output
+    named = json.loads((tmp_path / "sums-v1-sharegpt" / "dataset_info.json").read_text())
+    assert named["sums-v1-train"]["file_name"] == "train.jsonl"
+    assert "<think>" not in (tmp_path / "sums-v1-sharegpt" / "train.jsonl").read_text()
+    assert "no place for it as 'field'" in call("export", "sums@1", "--format", "openai", "--reasoning", "field").stderr
     assert (tmp_path / "sums-v1" / "README.md").is_file()
     again = call("export", "sums@1")
     assert again.exit_code == 2
