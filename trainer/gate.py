@@ -27,7 +27,8 @@ from trainer.render import PROBLEMS, Renderer, reply_of
 from trainer.supervisor import Supervisor
 from trainer.unfit import WOULD_BE_CUT, RejectedWriter, Unfit, explain, judge
 
-BATCH_ROWS = 128
+BATCH_ROWS = 32
+"""Enough to keep the tokenizer's threads busy; of traces of 32,000 tokens they take 250 MB on the way."""
 EXAMPLES_MAX = 20
 """Kept of the unfit rows; `rejected.parquet` has them all."""
 TELL_EVERY_S = 1.0
