@@ -2,6 +2,7 @@
 
     python -m bench.curation                     # 100,000 traces, about ten minutes on two cores
     python -m bench.curation --traces 10000      # about one
+    python -m bench.curation --whole             # every filter that asks nobody, on longer traces: half an hour
 
 Traces lie in SQLite: four answers to each prompt, a few sentences of reasoning, answers in many spellings, one in six
 wrong, one in ten nearly the same as another. Verification is set beside math-verify in a plain loop.
@@ -15,18 +16,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from bench.contamination import question
+from bench.filters import QUESTIONS, traces
 from filters.recipe import Recipe
 from filters.verdict import Outcome
 from filters.verifiers.pool import Pool
+from service import benchmarks
 from service.api.shapes.datasets import VersionIn
 from service.curation import order, preview
 from service.models import Batch, BatchState, DatasetVersion, JobKind, Trace
 from service.settings import Settings
 from service.store import batches, curation, queue, teachers
 from service.store.database import Database, insert_new
+from service.submission import Spooled
 from workers.curate import Curation
 
 ANSWERS = 4
@@ -42,35 +50,54 @@ FILTERS: list[dict[str, Any]] = [
     {"kind": "near_duplicate"},
     {"kind": "select", "per_prompt": 2},
 ]
+WHOLE: list[dict[str, Any]] = [
+    {"kind": kind}
+    for kind in (
+        "length",
+        "format",
+        "refusal",
+        "language",
+        "repetition",
+        "pii",
+        "code_licence",
+        "consistency",
+        "verified",
+    )
+]
+"""What comes before contamination, near_duplicate and select in a recipe that has every filter that asks nobody."""
 WORDS = [f"{random.Random(number).getrandbits(40):x}"[: 2 + number % 9] for number in range(5_000)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", type=int, default=100_000)
+    parser.add_argument("--whole", action="store_true", help="the whole recipe of the table, on longer traces")
     parser.add_argument("--no-verifications", action="store_true", help="only the recipes")
     given = parser.parse_args()
-    if not given.no_verifications:
+    if not (given.no_verifications or given.whole):
         verifications()
     with tempfile.TemporaryDirectory() as name:
         settings = Settings(data_dir=Path(name))
         database = Database(settings.url())
         database.create()
-        batch_id = fill(database, given.traces)
-        recipes(database, settings, batch_id)
+        if given.whole:
+            filters = [*WHOLE, {"kind": "contamination", "benchmarks": [_exam(database, settings)]}, *FILTERS[-2:]]
+            recipes(database, settings, fill_long(database, given.traces), filters)
+        else:
+            recipes(database, settings, fill(database, given.traces), FILTERS)
         database.close()
 
 
-def recipes(database: Database, settings: Settings, batch_id: str) -> None:
+def recipes(database: Database, settings: Settings, batch_id: str, filters: list[dict[str, Any]]) -> None:
     """Show a curation, and the same again with a late knob changed."""
-    first = _curated(database, settings, batch_id, FILTERS)
-    late = _curated(database, settings, batch_id, [*FILTERS[:-1], {"kind": "select", "per_prompt": 1}])
-    undone = _curated(database, settings, batch_id, [each for each in FILTERS if each["kind"] != "repetition"])
+    first = _curated(database, settings, batch_id, filters)
+    late = _curated(database, settings, batch_id, [*filters[:-1], {"kind": "select", "per_prompt": 1}])
+    undone = _curated(database, settings, batch_id, [each for each in filters if each["kind"] != "repetition"])
     for what, again in (("one late knob changed", late), ("a filter taken out", undone)):
         faster, cheaper = (once / twice for once, twice in zip(first, again, strict=True))
         print(f"{what}: {faster:.1f} times as fast, {cheaper:.1f} times less CPU", flush=True)
     start = time.perf_counter()
-    found = preview(database, settings, [batch_id], Recipe.parse({"filters": FILTERS}), 200)
+    found = preview(database, settings, [batch_id], Recipe.parse({"filters": filters}), 200)
     print(f"preview on {found.input} traces: {time.perf_counter() - start:.2f} s", flush=True)
 
 
@@ -94,7 +121,6 @@ def fill(database: Database, count: int) -> str:
     """Store an ended batch of so many traces."""
     chosen = random.Random(5)
     batch = Batch(teachers=["made"], n=ANSWERS, state=BatchState.COMPLETED)
-    values = {"name": "made", "base_url": "http://127.0.0.1:9/v1", "model": "made", "license": "apache-2.0"}
     numbers = [_number(chosen) for _ in range(count // ANSWERS)]
     prompts = [
         {
@@ -106,14 +132,7 @@ def fill(database: Database, count: int) -> str:
         }
         for line, number in enumerate(numbers)
     ]
-    with database.write() as session:
-        teachers.register(session, values)
-        session.add(batch)
-    with database.write() as session:
-        batches.add_prompts(session, batch, prompts)
-        session.merge(batch)
-    with database.read() as session:
-        first_id = curation.spans(session, [batch.id])[0].first
+    first_id = _begun(database, batch, prompts)
     earlier = [_text(chosen, 150) for _ in range(50)]
     for start in range(0, count, ROWS):
         places = range(start, min(start + ROWS, count))
@@ -121,6 +140,69 @@ def fill(database: Database, count: int) -> str:
         with database.write() as session:
             insert_new(session, Trace, rows)
     return batch.id
+
+
+def fill_long(database: Database, count: int) -> str:
+    """Store an ended batch of so many traces of 475 words, in sentences and formulas."""
+    batch = Batch(teachers=["made"], n=ANSWERS, state=BatchState.COMPLETED)
+    samples = traces(count)
+    first_id: int | None = None
+    while some := list(islice(samples, ROWS)):
+        asked = {sample.prompt_id: sample for sample in some}
+        prompts = [
+            {
+                "key": str(number),
+                "line": number,
+                "messages": sample.messages,
+                "reference": sample.reference,
+                "license": "own",
+            }
+            for number, sample in asked.items()
+        ]
+        first = _begun(database, batch, prompts)
+        first_id = first if first_id is None else first_id
+        rows = [
+            {
+                "batch_id": batch.id,
+                "prompt_id": first_id + sample.prompt_id,
+                "teacher": "made",
+                "sample_index": sample.id % ANSWERS,
+                "parent_id": None,
+                "reasoning": sample.reasoning,
+                "response": sample.response,
+                "finish_reason": "stop",
+                "completion_tokens": sample.completion_tokens,
+                "raw": b"",
+                "created_at": time.time(),
+            }
+            for sample in some
+        ]
+        with database.write() as session:
+            insert_new(session, Trace, rows)
+    return batch.id
+
+
+def _begun(database: Database, batch: Batch, prompts: list[dict[str, Any]]) -> int:
+    """Store the batch with its teacher, or more of its prompts; return the id of its first prompt."""
+    values = {"name": "made", "base_url": "http://127.0.0.1:9/v1", "model": "made", "license": "apache-2.0"}
+    with database.write() as session:
+        if not batch.prompts:
+            teachers.register(session, values)
+            session.add(batch)
+    with database.write() as session:
+        batches.add_prompts(session, batch, prompts)
+        session.merge(batch)
+    with database.read() as session:
+        return curation.spans(session, [batch.id])[0].first
+
+
+def _exam(database: Database, settings: Settings) -> str:
+    """Add a benchmark; return its name."""
+    chosen = random.Random(2)
+    file = settings.data_dir / "exam.jsonl"
+    file.write_bytes(b"".join(orjson.dumps({"question": question(chosen)}) + b"\n" for _ in range(QUESTIONS)))
+    benchmarks.add(database, settings, "exam", ["question"], Spooled(file, ""))
+    return "exam"
 
 
 def _trace(
