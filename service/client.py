@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from filters.manifest import Manifest
 from service.api.shapes.batches import BatchOut, SubmitOut
 from service.api.shapes.datasets import PreviewOut, VersionOut
+from service.api.shapes.diffs import DiffOut, DiffRow
 from service.api.shapes.labels import BatchLabels, TraceLabels
 from service.api.shapes.renders import RenderOut
 from service.api.shapes.runs import RunOut
@@ -329,6 +330,16 @@ class Client(Connection):
     def ledger(self, name: str, number: int, **query: Any) -> Page[LedgerRow]:
         """Return one page of verdicts: `outcome`, `filter`, `reason`, `after`, `limit`."""
         return self._get(Page[LedgerRow], _version(name, number, "ledger"), **query)
+
+    def diff(self, name: str, number: int, before: str | None = None) -> DiffOut:
+        """Return what changed in a sealed version since `before`: a number or NAME@N, else the sealed one before it."""
+        return self._get(DiffOut, _version(name, number, "diff"), **{"with": before})
+
+    def diff_rows(self, name: str, number: int, change: str, before: str | None = None, **query: Any) -> Page[DiffRow]:
+        """Return one page of traces that were `added`, `removed` or `moved`: `filter`, `reason`, `after`, `limit`."""
+        return self._get(
+            Page[DiffRow], _version(name, number, "diff", "rows"), **{"with": before, "change": change}, **query
+        )
 
     def manifest(self, name: str, number: int) -> Manifest:
         """Return a sealed version's manifest."""

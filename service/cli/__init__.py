@@ -22,6 +22,7 @@ from service.cli import (
     batches,
     benchmarks,
     datasets,
+    diff,
     doctor,
     imports,
     keys,
@@ -120,6 +121,7 @@ app.command()(traces.why)
 app.command()(datasets.curate)
 app.command()(datasets.control)
 app.command()(datasets.export)
+app.command()(diff.diff)
 app.command()(render.render)
 app.command()(runs.train)
 app.command()(report.report)
