@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from filters.manifest import Split
 from trainer.base import find_base, load_tokenizer, stop_tokens
 from trainer.config import Training
@@ -24,6 +22,7 @@ from trainer.dialect import EXPORTED, Completion, Dialect, find_dialect
 from trainer.errors import TrainerError
 from trainer.prepare import SPLITS, tokens_limits
 from trainer.render import PROBLEMS, Renderer, reply_of
+from trainer.rendering import Example, Lengths, Problem, Reasoning, Rendering, SplitRendering
 from trainer.supervisor import Supervisor
 from trainer.unfit import WOULD_BE_CUT, RejectedWriter, Unfit, explain, judge
 
@@ -34,85 +33,6 @@ EXAMPLES_MAX = 20
 TELL_EVERY_S = 1.0
 TRL_LENGTH_MAX = 1024
 """TRL's default `max_length`, at which it cuts without a word."""
-
-
-class Lengths(BaseModel):
-    """Tokens a row: median, 95th percentile (nearest rank), longest, and the sum over all rows."""
-
-    p50: int = 0
-    p95: int = 0
-    max: int = 0
-    total: int = 0
-
-
-class Reasoning(BaseModel):
-    """Rows by what became of their reasoning."""
-
-    kept: int = 0
-    lost: int = 0
-    left_out: int = 0
-    """As asked: `answer_only`."""
-    none: int = 0
-    """The teacher gave none."""
-
-
-class SplitRendering(BaseModel):
-    """How the rows of one split render."""
-
-    rows: int = 0
-    fit: int = 0
-    tokens: Lengths = Lengths()
-    """Of prompt and reply."""
-    reply_tokens: Lengths = Lengths()
-    """In the loss."""
-    reasoning: Reasoning = Reasoning()
-    problems: dict[str, int] = {}
-    """Rows with each problem; one row may have several."""
-    over_trl_default: int = 0
-    """Rows longer than TRL's default `max_length`."""
-
-
-class Example(BaseModel):
-    """One unfit row."""
-
-    id: int
-    split: str
-    reason: str
-    detail: str
-    tokens: int
-
-
-class Problem(BaseModel):
-    """What a problem means, and what a person can do about it."""
-
-    meaning: str
-    remedy: str
-
-
-class Rendering(BaseModel):
-    """What a student would read of a dataset version: `render.json`."""
-
-    dataset: str
-    version: int
-    sha256: str
-    """Of the version."""
-    student: str
-    commit: str | None
-    """Of the student's repository on the hub."""
-    chat_template_sha256: str
-    completion: Completion
-    reasoning_key: str | None
-    """Under which name the chat template reads reasoning; None if it reads none, or none is taught."""
-    template_kwargs: dict[str, Any]
-    max_length: int | None
-    """Tokens a row may have; None if neither the settings nor the student say."""
-    fit: bool
-    """Every row can be trained on."""
-    splits: dict[str, SplitRendering] = {}
-    examples: list[Example] = []
-    """The first unfit rows."""
-    problems: dict[str, Problem] = {}
-    """Those that were found."""
 
 
 def rehearse(config: Training, dataset: Path, out: Path | None, supervisor: Supervisor) -> Rendering:

@@ -14,8 +14,9 @@ from tests.trainer.families import conversations, make_family
 from tests.trainer.tiny import make_row
 from trainer.dataset import open_folder
 from trainer.errors import TrainerError
-from trainer.gate import Rendering, refuse_unfit, rehearse
+from trainer.gate import refuse_unfit, rehearse
 from trainer.prepare import prepare
+from trainer.rendering import Rendering
 from trainer.sft import Config
 from trainer.supervisor import Supervisor
 
