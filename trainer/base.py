@@ -80,6 +80,45 @@ def find_base(name: str, revision: str | None) -> Base:
     return Base(name, path, commit, config)
 
 
+def find_teacher(name: str, revision: str | None) -> Base:
+    """Find a model that teaches on this machine, checked as a student's base is; its refusals begin with `teacher_`."""
+    try:
+        return find_base(name, revision)
+    except TrainerError as error:
+        reason = error.reason.removeprefix("student_")
+        raise TrainerError(f"teacher_{reason}", str(error).replace("another student", "another teacher")) from error
+
+
+def same_vocabulary(student: Base, tokenizer: Any, teacher: str, revision: str | None) -> None:
+    """Refuse a teacher, a folder or hub id, to whom the student's tokens mean something else; fetches no weights.
+
+    Raises TrainerError `tokenizer_mismatch`, `teacher_unreadable`.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        theirs = AutoTokenizer.from_pretrained(teacher, revision=revision, trust_remote_code=False).get_vocab()
+        size = AutoConfig.from_pretrained(teacher, revision=revision, trust_remote_code=False).get_text_config()
+    except (OSError, ValueError) as error:
+        raise TrainerError("teacher_unreadable", f"the tokenizer of {teacher} cannot be loaded: {error}") from error
+    mine = tokenizer.get_vocab()
+    differing = [token for token, number in mine.items() if theirs.get(token) != number]
+    sizes = (_text_config(student.config) or student.config).get("vocab_size"), size.vocab_size
+    if differing:
+        told = (
+            f"{len(differing):,} of the student's {len(mine):,} tokens, such as {differing[0]!r}, have another id there"
+        )
+    elif sizes[0] != sizes[1]:
+        told = f"the tokens are the same, but its weights count {sizes[1]:,} of them and the student's {sizes[0]:,}"
+    else:
+        return
+    raise TrainerError(
+        "tokenizer_mismatch",
+        f"{teacher} cannot score the answers of {student.name}: {told}. Choose a teacher of the student's own family, "
+        "or train on its answers (method `sft`), which any student can",
+    )
+
+
 def count_parameters(base: Base) -> int:
     """Count the parameters from the weights' headers; nothing is loaded, tied weights count once."""
     import math

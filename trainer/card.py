@@ -70,4 +70,4 @@ def _settings(report: Report) -> list[tuple[str, str]]:
         "tokens seen": f"{trained.tokens:,}",
         "device": trained.device,
     }
-    return [(key, inline(value)) for key, value in (asked | came_to | measured).items()]
+    return [(key, inline(value)) for key, value in (asked | came_to | measured | trained.details).items()]

@@ -41,6 +41,12 @@ class Trained(BaseModel):
     base_license: str | None
     reasoning_key: str | None
     template_kwargs: dict[str, Any]
+    teachers: list[dict[str, Any]] = []
+    """Models that taught here, beside those whose answers the dataset holds: name, model, license, revision."""
+    duties: list[str] = []
+    """What their licences ask."""
+    details: dict[str, Any] = {}
+    """What only this method has to tell."""
 
 
 def finish(
@@ -73,6 +79,7 @@ def finish(
             base_license=prepared.base.license,
             reasoning_key=prepared.dialect.key,
             template_kwargs=prepared.dialect.template_kwargs,
+            **prepared.more,
         )
         (out / "training.json").write_text(trained.model_dump_json(indent=2), encoding="utf-8")
         partial.rename(student)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.dialect import Dialect
+from trainer.errors import TrainerError
 
 BATCH_MAX = 256
 MEMORY_SHARE = 0.4
@@ -34,6 +35,23 @@ class Asking:
     seed: int = 0
     batch_size: int | None = None
     """None: as many as the memory holds, at most `BATCH_MAX`."""
+
+
+def limit_reply(asked: int | None, reply_longest: int, prompt_longest: int, positions_max: int | None) -> int:
+    """Return the tokens a reply may have: as asked, or half as much again as the longest in the data, if there is room.
+
+    Raises TrainerError `no_room_to_reply` where the model has fewer positions than prompt and reply need.
+    """
+    room = positions_max - prompt_longest if positions_max else None
+    if room is not None and (room < 1 or (asked or 1) > room):
+        raise TrainerError(
+            "no_room_to_reply",
+            f"the longest prompt has {prompt_longest} tokens and the model {positions_max} positions: {max(0, room)} "
+            f"are left for a reply, {asked or 'at least 1'} asked for. Ask for fewer, or reject such prompts (filter "
+            "`length`)",
+        )
+    wanted = asked or reply_longest * 3 // 2
+    return wanted if room is None else min(wanted, room)
 
 
 def generate(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import sft, soft_label
+from trainer import on_policy, sft, soft_label
 from trainer.config import Training
 from trainer.dataset import Folder
 from trainer.supervisor import Supervisor
@@ -23,4 +23,7 @@ class Method:
 METHODS: dict[str, Method] = {
     "sft": Method(sft.Config, sft.train, "Supervised fine-tuning on the teacher's traces."),
     "soft_label": Method(soft_label.Config, soft_label.train, "Learning the teacher's distribution over each token."),
+    "on_policy": Method(
+        on_policy.Config, on_policy.train, "The student answers, and a teacher on this machine scores every token."
+    ),
 }

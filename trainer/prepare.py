@@ -4,7 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,8 @@ class Prepared:
     dropped: int
     tokens_max: int
     """Every row fits in it whole."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Fields of `training.json` that the method itself has to fill."""
 
 
 def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Supervisor) -> Prepared:
@@ -122,7 +124,9 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
         "per_device_train_batch_size": config.batch_size,
         "per_device_eval_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
-        "learning_rate": pick_learning_rate(config.learning_rate, prepared.parameters, lora=config.lora is not None),
+        "learning_rate": pick_learning_rate(
+            config.learning_rate, prepared.parameters, lora=config.lora is not None, factor=config.rate_factor
+        ),
         "lr_scheduler_type": config.schedule,
         "warmup_steps": config.warmup,
         "weight_decay": config.weight_decay,

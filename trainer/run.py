@@ -97,15 +97,14 @@ def _measure(
         return
     from trainer.card import write_card
     from trainer.pages import write_pages
-    from trainer.report import Lineage, Report
+    from trainer.report import Report
 
     trained, tokens_max, sets = _evaluated(config, folder, out, evaluation, supervisor)
-    manifest = folder.manifest.model_dump(mode="json")
     report = Report(
         method=method,
         base=config.student,
         config=asked,
-        lineage=Lineage(**{name: manifest[name] for name in Lineage.model_fields}),
+        lineage=_lineage(folder, trained),
         trained=trained,
         evaluation=evaluation.name if evaluation else None,
         evaluation_sha256=digest,
@@ -145,6 +144,18 @@ def _evaluated(
     results = evaluate(exam, candidates, out / "student", config.completion, knobs, tokens_max, supervisor)
     write_answers(results, out / "answers.parquet")
     return trained, tokens_max, build_sets(exam, results, knobs.examples_max)
+
+
+def _lineage(folder: Folder, trained: Any) -> Any:
+    """Return what the student came from: the version, and the models that taught it here."""
+    from trainer.report import Lineage
+
+    manifest = folder.manifest.model_dump(mode="json")
+    lineage = Lineage(**{name: manifest[name] for name in Lineage.model_fields})
+    lineage.teachers += trained.teachers
+    duties = lineage.licence["duties"]
+    lineage.licence["duties"] = list(dict.fromkeys([*duties, *trained.duties]))
+    return lineage
 
 
 def _is_measured(report: Path, evaluation_sha256: str | None, config: dict[str, Any]) -> bool:
