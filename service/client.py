@@ -210,6 +210,10 @@ class Client(Connection):
         """Return one batch with its counts."""
         return self._get(BatchOut, f"/api/batches/{_segment(batch_id)}")
 
+    def delete_batch(self, batch_id: str) -> None:
+        """Delete an ended batch with its prompts and traces, as far as nothing was made from them."""
+        self._request("DELETE", f"/api/batches/{_segment(batch_id)}")
+
     def cancel_batch(self, batch_id: str) -> BatchOut:
         """Ask no further; what is stored stays."""
         return self._post(BatchOut, f"/api/batches/{_segment(batch_id)}/cancel")
@@ -310,6 +314,10 @@ class Client(Connection):
         """Start the curation of a new version of dataset `name`. `more`: `split`, `base`, `overrides`."""
         body = {"name": name, "batches": list(batches), "recipe": recipe, "intended_use": intended_use, **given(more)}
         return self._post(VersionOut, "/api/datasets", json=body)
+
+    def delete_version(self, name: str, number: int) -> None:
+        """Delete a version's rows, ledger and folder, as far as nothing was made from it."""
+        self._request("DELETE", _version(name, number))
 
     def control(self, name: str, number: int, filter: str, *, seed: int = 0) -> VersionOut:
         """Curate as version `number` did, with a random draw of as many samples in the place of one filter."""

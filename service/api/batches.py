@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from service import removal
+from service.access import Admin
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.shapes.batches import BatchOut, Sampling, SubmitOut, SubmitQuery
 from service.errors import Problem
@@ -118,6 +120,12 @@ def rates(batch_id: str, database: DatabaseDep, limit: Limit, after: int = 0) ->
         found = pass_rates.page(session, batch_id, after=after, limit=limit)
     last = found[-1].prompt_id if len({rate.prompt_id for rate in found}) == limit else None
     return {"data": found, "next": last}
+
+
+@router.delete("/{batch_id}", status_code=204)
+def remove(batch_id: str, database: DatabaseDep, _: Admin) -> None:
+    """Delete an ended batch with its prompts and traces. 409 where a version, a batch or a run was made from them."""
+    removal.remove_batch(database, batch_id)
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchOut)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 
-from service import curation, download
+from service import curation, download, removal
+from service.access import Admin
 from service.api.deps import After, DatabaseDep, Limit, SettingsDep
 from service.api.shapes.datasets import ControlIn, VersionIn, VersionOut
 from service.api.shapes.exports import DownloadQuery
@@ -58,6 +59,12 @@ def one_version(name: str, number: int, database: DatabaseDep) -> VersionOut:
     """Return one version: state, funnel, splits, licence, sha256."""
     with database.read() as session:
         return version_out(session, datasets.version(session, name, number))
+
+
+@router.delete("/{name}/versions/{number}", status_code=204)
+def remove(name: str, number: int, database: DatabaseDep, settings: SettingsDep, _: Admin) -> None:
+    """Delete a version's rows, ledger and folder; its number stays taken. 409 where something was made from it."""
+    removal.remove_version(database, settings, name, number)
 
 
 @router.post("/{name}/versions/{number}/control", response_model=VersionOut, status_code=202)

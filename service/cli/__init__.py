@@ -22,6 +22,7 @@ from service.cli import (
     batches,
     benchmarks,
     datasets,
+    delete,
     diff,
     doctor,
     imports,
@@ -122,6 +123,7 @@ app.command()(datasets.curate)
 app.command()(datasets.control)
 app.command()(datasets.export)
 app.command()(diff.diff)
+app.command()(delete.delete)
 app.command()(render.render)
 app.command()(runs.train)
 app.command()(report.report)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from service.api.shapes.runs import RunOut
 
 ENDED_WELL = {"completed", "sealed", "succeeded"}
-ENDED_BADLY = {"failed", "expired", "cancelled"}
+ENDED_BADLY = {"failed", "expired", "cancelled", "deleted"}
 ENDED = ENDED_WELL | ENDED_BADLY
 
 UNGRADABLE_SHOWN_MAX = 5

@@ -21,6 +21,8 @@ class BatchState(StrEnum):
     EXPIRED = "expired"
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
+    DELETING = "deleting"
+    """Not OpenAI's: its rows are being removed, and nothing is to be made from what is left."""
 
 
 ENDED = (BatchState.COMPLETED, BatchState.FAILED, BatchState.EXPIRED, BatchState.CANCELLED)

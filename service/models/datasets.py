@@ -13,6 +13,8 @@ class VersionState(StrEnum):
     CURATING = "curating"
     SEALED = "sealed"
     FAILED = "failed"
+    DELETED = "deleted"
+    """Ledger and folder are gone; the row stays, so that its number never stands for anything else."""
 
 
 class Dataset(SQLModel, table=True):

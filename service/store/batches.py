@@ -194,6 +194,8 @@ def cancel(session: Session, batch_id: str) -> Batch:
     batch = get(session, batch_id)
     if batch.state in ENDED:
         raise Conflict(f"batch {batch_id} has already ended as {batch.state}")
+    if batch.state == BatchState.DELETING:
+        raise Conflict(f"batch {batch_id} is being deleted")
     if batch.state == BatchState.VALIDATING:
         raise Conflict(
             f"the prompts of batch {batch_id} are still being stored; it can be cancelled when all are there"

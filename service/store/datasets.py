@@ -14,7 +14,7 @@ from service.store import events
 def order(session: Session, dataset: str, recipe_sha256: str, values: dict[str, Any]) -> tuple[DatasetVersion, bool]:
     """Return the version that this order already gave, or one whose curation starts now; and whether it is new.
 
-    A failed version is not given back: the same order tries again under the next number.
+    A failed or deleted version is not given back: the same order tries again under the next number.
     """
     if session.get(Dataset, dataset) is None:
         session.add(Dataset(name=dataset))
@@ -22,7 +22,7 @@ def order(session: Session, dataset: str, recipe_sha256: str, values: dict[str, 
     same = select(DatasetVersion).where(
         DatasetVersion.dataset == dataset,
         DatasetVersion.recipe_sha256 == recipe_sha256,
-        DatasetVersion.state != VersionState.FAILED,
+        col(DatasetVersion.state).not_in((VersionState.FAILED, VersionState.DELETED)),
     )
     known = session.exec(same.order_by(col(DatasetVersion.number).desc())).first()
     if known is not None:

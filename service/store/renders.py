@@ -35,6 +35,13 @@ def get(session: Session, render_id: str) -> Job:
     return job
 
 
+def unfinished(session: Session, dataset: str, number: int) -> list[str]:
+    """Return the renderings of a version that wait or are at work."""
+    wanted = select(Job).where(Job.kind == JobKind.RENDER, col(Job.state).not_in(ENDED))
+    of = {"dataset": dataset, "version": number}
+    return [job.subject for job in session.exec(wanted) if of.items() <= job.payload.items()]
+
+
 def cancel(session: Session, render_id: str) -> Job:
     """Stop a rendering; its worker notices at the next renewal."""
     job = get(session, render_id)
