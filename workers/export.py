@@ -19,12 +19,12 @@ from filters.manifest import Part, Split
 from service.store.ledger import LedgerPage
 from workers.rows import KEPT, REJECTED, REPEATED, canonical, flat, group, text_bytes
 
-GROUP_ROWS = 4096
+GROUP_ROWS = 2048
 GROUP_BYTES = 16 << 20
 """Of long texts: a row group ends after so many, so that very long reasoning costs no more memory than short."""
 FILE_ROWS = 500_000
 """A split goes on in another file after so many rows, which keeps files in the hundreds of megabytes."""
-WAITING_MAX = 3
+WAITING_MAX = 1
 """Row groups that wait for the disk."""
 SPLITS: dict[str, Split] = {"train": "train", "eval": "eval", "test": "test"}
 
