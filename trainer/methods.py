@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import on_policy, sft, soft_label
+from trainer import generations, on_policy, sft, soft_label, staged
 from trainer.config import Training
 from trainer.dataset import Folder
 from trainer.supervisor import Supervisor
@@ -25,5 +25,9 @@ METHODS: dict[str, Method] = {
     "soft_label": Method(soft_label.Config, soft_label.train, "Learning the teacher's distribution over each token."),
     "on_policy": Method(
         on_policy.Config, on_policy.train, "The student answers, and a teacher on this machine scores every token."
+    ),
+    "staged": Method(staged.Config, staged.train, "The teacher's answers train an assistant, its answers the student."),
+    "self": Method(
+        generations.Config, generations.train, "Generations of the student, each on the last one's answers."
     ),
 }

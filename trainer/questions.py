@@ -67,15 +67,12 @@ def read_exam(folder: Folder, file: Path | None, prompts_max: int) -> Exam:
     Raises TrainerError `evaluation_unreadable`.
     """
     rows = _read_file(file) if file else _read_test(folder)
-    default = next(
-        (knobs for knobs in folder.manifest.recipe.get("filters", []) if knobs.get("kind") == "verified"), {}
-    )
-    default_verifier = default.get("default_verifier") or Verified().default_verifier
+    default = default_verifier(folder)
     questions: dict[tuple[str, int], Question] = {}
     ungradable: dict[tuple[str, int], str] = {}
     for row in rows:
         key = (row["set"], row["id"])
-        name, reference = row["verifier"] or default_verifier, row["reference"] or ""
+        name, reference = row["verifier"] or default, row["reference"] or ""
         if name not in VERIFIERS or not reference.strip() or not VERIFIERS[name].gradable(reference):
             ungradable[key] = row["set"]
             continue
@@ -85,6 +82,13 @@ def read_exam(folder: Folder, file: Path | None, prompts_max: int) -> Exam:
         question.teachers.setdefault(row["teacher"], []).extend(row["answers"])
     kept, left_out = _spread(list(questions.values()), prompts_max)
     return Exam(kept, _count(ungradable.values()), left_out)
+
+
+def default_verifier(folder: Folder) -> str:
+    """Return the verifier of prompts that name none: the recipe's, as far as it has one."""
+    filters = folder.manifest.recipe.get("filters", [])
+    stated = next((knobs for knobs in filters if knobs.get("kind") == "verified"), {})
+    return stated.get("default_verifier") or Verified().default_verifier
 
 
 def _read_file(file: Path) -> Iterable[dict[str, Any]]:

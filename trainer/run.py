@@ -141,6 +141,7 @@ def _evaluated(
     candidates = [Candidate("student", out / "student")]
     if knobs.base:
         candidates.insert(0, Candidate("base", find_base(config.student, trained.base_commit or config.revision).path))
+    candidates += [Candidate(f"stage:{stage.parent.name}", stage) for stage in _like_the_student(out)]
     results = evaluate(exam, candidates, out / "student", config.completion, knobs, tokens_max, supervisor)
     write_answers(results, out / "answers.parquet")
     return trained, tokens_max, build_sets(exam, results, knobs.examples_max)
@@ -156,6 +157,12 @@ def _lineage(folder: Folder, trained: Any) -> Any:
     duties = lineage.licence["duties"]
     lineage.licence["duties"] = list(dict.fromkeys([*duties, *trained.duties]))
     return lineage
+
+
+def _like_the_student(out: Path) -> list[Path]:
+    """Return the earlier stages' students, those that read the student's tokens: all are asked in the same ones."""
+    stages = sorted(out.glob("stages/*/student/tokenizer.json"), key=lambda file: int(file.parts[-3]))
+    return [file.parent for file in stages if file.read_bytes() == (out / "student" / "tokenizer.json").read_bytes()]
 
 
 def _is_measured(report: Path, evaluation_sha256: str | None, config: dict[str, Any]) -> bool:

@@ -23,10 +23,11 @@ class Config(Training):
 
 def train(config: Config, folder: Folder, out: Path, supervisor: Supervisor) -> Path:
     """Train and return the student's folder. Raises what `trainer.loop.train_with` does."""
-    return train_with(lambda prepared: _trainer(config, prepared, out / "checkpoints"), config, folder, out, supervisor)
+    return train_with(lambda prepared: build(config, prepared, out / "checkpoints"), config, folder, out, supervisor)
 
 
-def _trainer(config: Config, prepared: Any, checkpoints: Path) -> Any:
+def build(config: Config, prepared: Any, checkpoints: Path) -> Any:
+    """Return TRL's trainer for what was prepared."""
     from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage] - trl exports lazily
 
     from trainer.cpu import CpuSFTTrainer

@@ -117,6 +117,8 @@ def _events_on_disk(path: Path) -> list[dict[str, Any]]:
 def _losses(told: list[dict[str, Any]]) -> Chart | None:
     series: dict[str, list[tuple[float, float]]] = {name: [] for name in CURVES.values()}
     for event in told:
+        if event.get("event") == "stage":  # steps begin anew: the lines are those of the newest stage
+            series = {name: [] for name in CURVES.values()}
         name, step, loss = CURVES.get(str(event.get("event"))), event.get("step"), event.get("loss")
         if name and isinstance(step, int | float) and isinstance(loss, int | float):
             series[name].append((step, loss))
