@@ -21,12 +21,13 @@ demo: install  ## the whole main job on a tiny real teacher: ask, curate, train,
 test: install check  ## everything this machine can run; the last lines say what it had to leave out
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: install  ## format, lint, types, who imports whom, OpenAPI file up to date
+check: install  ## format, lint, types, who imports whom, OpenAPI file and manifest schema up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.openapi --check docs/openapi.json
+	$(BIN)/python -m filters.manifest_schema --check docs/manifest.schema.json
 
 bench: install  ## speed beside the plain alternative; wants a quiet machine and about ten minutes
 	$(BIN)/python -m bench.dispatch
@@ -35,8 +36,9 @@ bench: install  ## speed beside the plain alternative; wants a quiet machine and
 torture: install  ## 20,000 lines while everything is killed with -9, again and again; about four minutes
 	$(BIN)/python -m bench.torture
 
-openapi: install  ## write the OpenAPI file anew
+openapi: install  ## write the OpenAPI file and the manifest's JSON Schema anew
 	$(BIN)/python -m service.openapi docs/openapi.json
+	$(BIN)/python -m filters.manifest_schema docs/manifest.schema.json
 
 LOCK = uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-find-links $(addprefix --find-links ,$(RETORT_FIND_LINKS)) pyproject.toml
 ALL = --extra train --extra postgres --extra dev

@@ -7,7 +7,13 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 Split = Literal["train", "eval", "test"]
 
 
-class Part(BaseModel):
+class Described(BaseModel):
+    """What the published schema shows with the descriptions that stand here."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Part(Described):
     """One file of an export; `path` is relative to the folder, `sha256` of its bytes."""
 
     path: str
@@ -16,7 +22,7 @@ class Part(BaseModel):
     bytes: NonNegativeInt
 
 
-class TeacherEntry(BaseModel):
+class TeacherEntry(Described):
     """A teacher whose traces are in the version, with the sampling its batches asked for."""
 
     name: str
@@ -26,7 +32,35 @@ class TeacherEntry(BaseModel):
     sampling: list[dict[str, Any]] = []
 
 
-class FilterCount(BaseModel):
+class BatchEntry(Described):
+    """A batch whose traces the version was made of: what was asked, how, and what its traces are from."""
+
+    id: str
+    teachers: list[str]
+    prompts: NonNegativeInt
+    n: int
+    """Answers asked of each teacher for each prompt, or the most that were."""
+    accept_k: int | None = None
+    sampling: dict[str, Any]
+    input_file: str | None = None
+    """The id of the uploaded file whose lines are its prompts."""
+    body_sha256: str | None = None
+    """Of what was submitted."""
+    rewrite: dict[str, Any] | None = None
+    """Of which batches or version its traces are rewritten, and how; None where teachers were asked."""
+    imported: dict[str, Any] | None = None
+    """Where its traces are from when they were made elsewhere."""
+
+
+class SourceEntry(Described):
+    """Where prompts of kept rows are from, as their submitter said; `others` stands for all past the first hundred."""
+
+    source: str
+    license: str
+    prompts: NonNegativeInt
+
+
+class FilterCount(Described):
     """One line of the funnel: what reached a filter of the recipe, and what became of it."""
 
     kind: str
@@ -42,7 +76,7 @@ class FilterCount(BaseModel):
     """Count of what the filter noted about samples that it kept, and those after it may have rejected."""
 
 
-class Licence(BaseModel):
+class Licence(Described):
     """What may be done with the version, and on which conditions."""
 
     decision: Literal["allowed", "allowed_with_duties", "forbidden", "unknown"]
@@ -52,7 +86,7 @@ class Licence(BaseModel):
     overrides: list[dict[str, str]] = []
 
 
-class SoftLabelParts(BaseModel):
+class SoftLabelParts(Described):
     """Where soft labels lie: Parquet with `id` (of the row they belong to), `k`, and `token_ids` and `logprobs`.
 
     The last two are flat lists of tokens * k entries, token by token; the first of each k is the token that was chosen,
@@ -66,7 +100,7 @@ class SoftLabelParts(BaseModel):
     splits: dict[Split, list[Part]]
 
 
-class Manifest(BaseModel):
+class Manifest(Described):
     """The manifest of one sealed dataset version. `input` equals kept plus the sum of the funnel's rejections."""
 
     model_config = ConfigDict(extra="forbid")
@@ -78,6 +112,11 @@ class Manifest(BaseModel):
     """Of the kept rows in order, each as canonical JSON with a newline: independent of file format and library."""
     batches: list[str]
     recipe: dict[str, Any]
+    lineage: list[BatchEntry] = []
+    """The batches, each with how it was asked; a row names its batch, its prompt and its teacher."""
+    sources: list[SourceEntry] = []
+    split: dict[str, Any] = {}
+    """The shares of prompts that were held back, by split; the rest is for training."""
     teachers: list[TeacherEntry]
     input: NonNegativeInt
     kept: NonNegativeInt

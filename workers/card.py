@@ -6,7 +6,7 @@ import orjson
 import pyarrow as pa
 import yaml
 
-from filters.manifest import FilterCount, Manifest, Split, TeacherEntry
+from filters.manifest import BatchEntry, FilterCount, Manifest, SourceEntry, Split, TeacherEntry
 from workers.rows import COLUMNS, KEPT
 
 SIZES = (
@@ -37,9 +37,19 @@ A prompt's split follows from its text alone: equal prompts, in whichever batch 
 {input:,} came in, {rejected:,} were rejected, {kept:,} kept. Every rejected row is in `rejected.parquet` with the
 filter that decided, its reason and its evidence.
 
+![How long the kept and the rejected answers are](charts/lengths.png)
+
+![How many of the answers to each prompt were right](charts/pass_rates.png)
+
 ## Teachers
 
 {teacher_table}
+
+## Where it is from
+
+{lineage}
+
+{sources}
 
 ## Licence
 
@@ -78,7 +88,7 @@ TRL's own `max_length` of 1024 cuts long reasoning off: set it to what the stude
 ## How to rebuild it
 
 `manifest.json` holds the recipe with the version of each filter. The same recipe over the same batches gives the same
-rows; their SHA-256, each row as canonical JSON on a line, is
+rows (`retort curate`, with the split shares {split}). Their SHA-256, each row as canonical JSON on a line, is
 
     {sha256}
 """
@@ -115,6 +125,9 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
         soft_labels=_soft_labels(manifest),
         columns=_table(("column", "holds"), [(f"`{name}`", text) for name, text in COLUMNS.items()]),
         sha256=manifest.sha256,
+        lineage=_lineage(manifest.lineage),
+        sources=_sources(manifest.sources),
+        split=orjson.dumps(manifest.split).decode(),
     )
     return f"---\n{head}---\n\n{body}"
 
@@ -202,6 +215,27 @@ def _teachers(teachers: list[TeacherEntry]) -> str:
     return _table(("teacher", "model", "revision", "licence", "sampling"), rows)
 
 
+def _lineage(batches: list[BatchEntry]) -> str:
+    rows = []
+    for batch in batches:
+        asked = f"up to {batch.n}, until {batch.accept_k} are right" if batch.accept_k else str(batch.n)
+        made = "asked"
+        if batch.rewrite:
+            source = batch.rewrite.get("version") or ", ".join(batch.rewrite["batches"])
+            made = f"rewritten ({batch.rewrite['kind']}) from {source}"
+        elif batch.imported:
+            made = f"imported from {batch.imported.get('file') or batch.imported.get('format')}"
+        sampling = f"`{orjson.dumps(batch.sampling).decode()}`"
+        rows.append((f"`{batch.id}`", made, ", ".join(batch.teachers), f"{batch.prompts:,}", asked, sampling))
+    return _table(("batch", "made", "teachers", "prompts", "answers each", "sampling"), rows)
+
+
+def _sources(sources: list[SourceEntry]) -> str:
+    """Return the list of those to name: some licences ask for it."""
+    rows = [(each.source or "not stated", each.license or "unknown", f"{each.prompts:,}") for each in sources]
+    return "Prompts of kept rows are from:\n\n" + _table(("source", "licence", "prompts"), rows) if rows else ""
+
+
 def _soft_labels(manifest: Manifest) -> str:
     if manifest.soft_labels is None:
         return ""
@@ -223,6 +257,8 @@ def _terms(manifest: Manifest) -> str:
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Return a Markdown table; a `|` in a value would end its cell."""
+    """Return a Markdown table; a `|` in a value would end its cell, a line break the table."""
     lines = [header, ("---",) * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )

@@ -9,12 +9,14 @@ from typing import Any
 import orjson
 
 from filters.licences.check import Override, check
-from filters.manifest import FilterCount, Licence, Manifest, TeacherEntry
+from filters.manifest import BatchEntry, FilterCount, Licence, Manifest, TeacherEntry
 from service.models import Batch, DatasetVersion, Teacher
 from service.store.ledger import LedgerPage
 from workers.card import card
+from workers.chart import png
 from workers.export import Export, Exported
 from workers.label_files import LabelFiles, Read
+from workers.tally import Tally
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ def write_folder(
 
     `read_labels` gives the soft labels of traces; None where no batch has any.
     """
-    sources = Sources()
+    sources, tally = Sources(), Tally(version.recipe)
     total = 0
     with Export(folder) as export:
         labels = LabelFiles(folder, read_labels) if read_labels else None
@@ -56,6 +58,7 @@ def write_folder(
             total += len(page)
             export.add(page)
             sources.add(page, teachers)
+            tally.add(page)
             if labels:
                 labels.add(page)
         exported = export.close()
@@ -68,6 +71,9 @@ def write_folder(
         sha256=exported.sha256,
         batches=version.batches,
         recipe=version.recipe,
+        lineage=[_lineage(batch) for batch in batches],
+        sources=tally.sources(),
+        split=version.split,
         teachers=_teachers(sources, teachers, batches),
         input=total,
         kept=exported.kept,
@@ -79,6 +85,7 @@ def write_folder(
     )
     text = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     (folder / "manifest.json").write_bytes(text)
+    _draw(folder / "charts", tally)
     licences = sorted(sources.teacher_licences | sources.prompt_licences)
     (folder / "README.md").write_text(card(manifest, exported.prompts, licences), encoding="utf-8")
     return {
@@ -110,6 +117,18 @@ def _teachers(sources: Sources, teachers: Mapping[str, Teacher], batches: list[B
         known = {"model": teacher.model, "license": teacher.license, "revision": teacher.revision} if teacher else {}
         found.append(TeacherEntry(**{"name": name, "model": name, "license": ""} | known, sampling=sampling))
     return found
+
+
+def _lineage(batch: Batch) -> BatchEntry:
+    alike = batch.model_dump(include={"id", "teachers", "prompts", "n", "accept_k", "sampling", "body_sha256"})
+    return BatchEntry(**alike, input_file=batch.input_file_id, rewrite=batch.rewrite, imported=batch.imported)
+
+
+def _draw(folder: Path, tally: Tally) -> None:
+    folder.mkdir()
+    for stem, svg in tally.charts().items():
+        (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
+        (folder / f"{stem}.png").write_bytes(png(svg))
 
 
 def _splits(exported: Exported) -> dict[str, Any]:

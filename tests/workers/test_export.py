@@ -3,16 +3,19 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import jsonschema
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from filters.manifest import Manifest
+from filters.manifest_schema import document
 from service.models import JobKind
 from service.store.curation import Asked
 from service.store.ledger import LedgerPage
@@ -22,7 +25,9 @@ from tests.workers.made import add_batch, order, questions, version
 from workers import export as exporting
 from workers.export import Export, Exported
 from workers.rows import KEPT
+from workers.tally import Tally
 
+SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -85,6 +90,47 @@ def test_the_cards_head_says_what_the_hub_wants_to_know(folder):
     assert [file["split"] for file in files] == [info["name"] for info in found["dataset_info"]["splits"]]
     assert all(list(folder.glob(file["path"])) for file in files)
     assert [feature["name"] for feature in found["dataset_info"]["features"]] == KEPT.names
+
+
+@ON_SQLITE
+def test_the_card_is_one_that_the_hub_takes_and_shows_charts_and_lineage(folder):
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    text = (folder / "README.md").read_text()
+    data = DatasetCard(text).data
+    assert isinstance(data, DatasetCardData)
+    assert data.to_dict() == head(folder)
+    for name in ("lengths", "pass_rates"):
+        assert f"(charts/{name}.png)" in text
+        assert (folder / "charts" / f"{name}.svg").read_text().startswith("<svg")
+        assert (folder / "charts" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert [batch["sampling"] for batch in manifest["lineage"]] == [{"temperature": 0.7}] * 2
+    assert manifest["sources"] == [{"source": "test", "license": "mit", "prompts": 30}]
+    assert all(batch["id"] in text for batch in manifest["lineage"])
+    schema = SCHEMA.read_text()
+    assert schema == document(), "run `make openapi` and commit it"
+    jsonschema.validate(manifest, json.loads(schema))
+
+
+def test_the_charts_count_lengths_by_power_of_two_and_prompts_by_pass_rate():
+    tally = Tally({"filters": [{"kind": "length"}, {"kind": "verified"}, {"kind": "select"}]})
+    # Right: kept, or rejected by a later filter. What an earlier one rejected was never judged.
+    said = {0: ["verified", "verified"], 1: ["", "verified", "length"], 2: ["select", ""], 3: ["length"]}
+    rows = [(2 * prompt, filter_) for prompt, found in said.items() for filter_ in found]
+    for start in range(0, len(rows), 3):
+        ids, filters = zip(*rows[start : start + 3], strict=True)
+        outcomes = ["reject" if filter_ else "keep" for filter_ in filters]
+        read = page(ids, "train").with_column("filter", filters).with_column("outcome", outcomes)
+        tally.add(read.with_column("completion_tokens", [700] * len(ids)))
+    charts = tally.charts()
+    labels = re.findall(r">([^<>]+)</text>", charts["pass_rates"])
+    assert {label: labels[labels.index(label) + 1] for label in ("0 %", "50-74 %", "100 %")} == {
+        "0 %": "1",
+        "50-74 %": "1",
+        "100 %": "1",
+    }
+    assert "512-1,023" in charts["lengths"]
 
 
 def page(numbers: Iterable[int], split: str, outcome: str = "keep", reasoning: str = "Let me see.") -> LedgerPage:
