@@ -235,7 +235,7 @@ def _put_together(files: list[Path], prompts: int, stage: Path) -> None:
         for file in files:
             table = parquet.read_table(file)
             reasons.update(table["reason"].to_pylist())
-            writer.write_table(table.filter(compute.equal(table["reason"], "")))
+            writer.write_table(table.filter(compute.field("reason") == ""))
     kept = reasons.pop("", 0)
     with target.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import generations, on_policy, sft, soft_label, staged
+from trainer import generations, on_policy, preference, sft, soft_label, staged
 from trainer.config import Training
 from trainer.dataset import Folder
 from trainer.supervisor import Supervisor
@@ -30,4 +30,5 @@ METHODS: dict[str, Method] = {
     "self": Method(
         generations.Config, generations.train, "Generations of the student, each on the last one's answers."
     ),
+    "preference": Method(preference.Config, preference.train, "Right answers before wrong ones to the same prompt."),
 }

@@ -11,8 +11,14 @@ from trainer.checkpoints import mark_complete
 from trainer.errors import TrainerError
 from trainer.supervisor import Supervisor, is_main_process
 
-MEASURED = ("kl", "agreement")
-"""What a method may log beside its loss: nats a token to the teacher, share of tokens both hold likeliest."""
+MEASURED = {
+    "kl": "kl",
+    "agreement": "agreement",
+    "rewards/accuracies": "preferred",
+    "rewards/margins": "margin",
+}
+"""What a method may log beside its loss, and how it is told: nats a token to the teacher; share of tokens both hold
+likeliest; share of pairs whose better answer gained more than the worse one, and by how much (beta times nats)."""
 
 
 class Progress(TrainerCallback):
@@ -91,4 +97,4 @@ class Progress(TrainerCallback):
 
 def _beside(logs: dict[str, Any], prefix: str) -> dict[str, float]:
     """Return what a method measures beside its loss."""
-    return {name: round(logs[prefix + name], 5) for name in MEASURED if prefix + name in logs}
+    return {told: round(logs[prefix + name], 5) for name, told in MEASURED.items() if prefix + name in logs}

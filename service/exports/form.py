@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from filters.pairs import WORSE
 from service.errors import Problem, nearest
 from service.exports.sealed import Sealed
 
@@ -15,9 +16,6 @@ REVISION = 1
 """Grows when any format writes other bytes for the same version: it is part of every ETag."""
 REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 """Keys of a message under which chat templates look for reasoning: Qwen and GLM; GPT-OSS and LFM; a few others."""
-WORSE = ("verified", "vote", "judged", "format", "refusal", "repetition", "consistency", "language", "length", "person")
-"""Filters whose rejection says that an answer is bad. The others say that it is one too many (`near_duplicate`,
-`select`), or that nobody may have it (`licence`, `contamination`, `pii`, `code_licence`)."""
 PAIRS_MAX = 64
 
 
