@@ -66,7 +66,10 @@ def pair_up(config: Any, prepared: Prepared, rows: "Dataset", folder: Folder, sp
         target = out / "cache" / f"pairs-{split}.arrow"
         target.unlink(missing_ok=True)
         # Named, because what `whole` holds cannot be hashed.
-        named = {"new_fingerprint": f"pairs{rows._fingerprint[:12]}{split}", "cache_file_name": str(target)}
+        named: dict[str, Any] = {
+            "new_fingerprint": f"pairs{rows._fingerprint[:12]}{split}",
+            "cache_file_name": str(target),
+        }
         made = index.map(whole, remove_columns=["kept", "worse"], load_from_cache_file=False, desc="Pairing", **named)
     return Paired(made, len(chosen) - len(fit), max(prepared.tokens_max, tokens_max))
 
