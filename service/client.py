@@ -427,6 +427,14 @@ class Client(Connection):
         """Stop a run; its checkpoints stay."""
         return self._post(RunOut, f"/api/runs/{_segment(run_id)}/cancel")
 
+    def pause_run(self, run_id: str) -> RunOut:
+        """Stop a run with a checkpoint, until it is resumed."""
+        return self._post(RunOut, f"/api/runs/{_segment(run_id)}/pause")
+
+    def resume_run(self, run_id: str) -> RunOut:
+        """Go on with a paused run from its last checkpoint."""
+        return self._post(RunOut, f"/api/runs/{_segment(run_id)}/resume")
+
 
 def key_of(path: Path, options: Object) -> str:
     """Return an idempotency key for a file submitted with these options: the same again is the same batch."""

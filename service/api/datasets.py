@@ -15,10 +15,11 @@ from service.api.shapes.exports import DownloadQuery
 from service.errors import Conflict, NotFound
 from service.exports import FORMATS, PARQUET
 from service.exports.sealed import Sealed
-from service.models import DatasetVersion, VersionState
+from service.models import VersionState
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database
+from service.training import refuse_blocked
 from service.views import ledger_row, version_out
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"])
@@ -167,18 +168,3 @@ def _sealed(database: Database, settings: Settings, name: str, number: int, *, l
     if licensed:
         refuse_blocked(version)
     return settings.data_dir / version.path
-
-
-def refuse_blocked(version: DatasetVersion) -> None:
-    """Raise Conflict when the version holds nothing, or the licence answer lets nobody take or train on it."""
-    if not version.kept:
-        raise Conflict(
-            f"{version.dataset}@{version.number} keeps none of its {version.input} traces; its ledger says why"
-        )
-    answer = version.licence or {"decision": "unknown", "clauses": []}
-    if answer["decision"] in {"forbidden", "unknown"}:
-        why = "; ".join(answer["clauses"]) or "no licence is known"
-        raise Conflict(
-            f"{version.dataset}@{version.number} is {answer['decision']} for {version.intended_use} use: {why}. "
-            "State the missing licences, or curate again with an override (licence, reason, author)"
-        )

@@ -6,13 +6,13 @@ import orjson
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from service.api.datasets import refuse_blocked
 from service.api.deps import DatabaseDep, SettingsDep
 from service.api.shapes.renders import RenderIn, RenderOut
 from service.errors import Conflict, NotFound
 from service.models import Job, JobState, VersionState
 from service.settings import Settings
 from service.store import datasets, renders
+from service.training import refuse_blocked
 
 router = APIRouter(prefix="/api", tags=["renders"])
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
 
-from service.api.datasets import refuse_blocked
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.events import follow
 from service.api.shapes.runs import RunIn, RunOut
 from service.errors import Conflict, NotFound
-from service.models import Run, VersionState
-from service.store import batches, datasets, runs
+from service.models import Run
+from service.store import runs
+from service.training import order
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 Kept = Annotated[str, Path(pattern=r"^(gap-[a-z0-9-]+[.](svg|png)|report[.](md|html|json)|log[.]txt|events[.]jsonl)$")]
@@ -29,16 +29,8 @@ def create(
 ) -> Run:
     """Train a student on a sealed version; the same Idempotency-Key gives back the run it made (200)."""
     with database.write() as session:
-        version = datasets.named(session, body.dataset)
-        if version.state != VersionState.SEALED:
-            raise Conflict(
-                f"{version.dataset}@{version.number} is {version.state}; a student is trained on a sealed version"
-            )
-        refuse_blocked(version)
-        for batch_id in body.evaluation:
-            batches.get(session, batch_id)
-        values = body.model_dump() | {"dataset": version.dataset, "version": version.number}
-        run, new = runs.order(session, values | {"idempotency_key": idempotency_key})
+        values = body.model_dump(exclude={"dataset"}) | {"idempotency_key": idempotency_key}
+        run, new = order(session, body.dataset, values)
     response.status_code = 201 if new else 200
     return run
 
@@ -62,6 +54,20 @@ def cancel(run_id: str, database: DatabaseDep) -> Run:
     """Stop a training; its checkpoints stay."""
     with database.write() as session:
         return runs.cancel(session, run_id)
+
+
+@router.post("/{run_id}/pause", response_model=RunOut)
+def pause(run_id: str, database: DatabaseDep) -> Run:
+    """Stop a training with a checkpoint, until it is resumed."""
+    with database.write() as session:
+        return runs.pause(session, run_id)
+
+
+@router.post("/{run_id}/resume", response_model=RunOut)
+def resume(run_id: str, database: DatabaseDep) -> Run:
+    """Go on with a paused training from its last checkpoint."""
+    with database.write() as session:
+        return runs.resume(session, run_id)
 
 
 @router.get("/{run_id}/report")

@@ -28,6 +28,7 @@ from service.cli import (
     imports,
     keys,
     licences,
+    push,
     questions,
     render,
     report,
@@ -113,6 +114,8 @@ app.command("import")(imports.import_traces)
 app.command()(status.status)
 app.command()(status.wait)
 app.command()(status.cancel)
+app.command()(runs.pause)
+app.command()(runs.resume)
 app.command()(batches.retry)
 app.command()(soft_labels.soft_labels)
 app.command()(rewrite.rewrite)
@@ -122,6 +125,7 @@ app.command()(traces.why)
 app.command()(datasets.curate)
 app.command()(datasets.control)
 app.command()(datasets.export)
+app.command()(push.push)
 app.command()(diff.diff)
 app.command()(delete.delete)
 app.command()(render.render)

@@ -42,6 +42,23 @@ def train(
         raise typer.Exit(FAILED)
 
 
+Ordered = Annotated[str, typer.Argument(help="A run, such as run_1a2b.")]
+
+
+def pause(ctx: typer.Context, run: Ordered, json: Json = False) -> None:
+    """Stop a training with a checkpoint, until `retort resume`."""
+    terminal = begin(ctx, json)
+    found = terminal.client.pause_run(run)
+    terminal.show(found, view_run(found))
+
+
+def resume(ctx: typer.Context, run: Ordered, json: Json = False) -> None:
+    """Go on with a paused training from its last checkpoint."""
+    terminal = begin(ctx, json)
+    found = terminal.client.resume_run(run)
+    terminal.show(found, view_run(found))
+
+
 def _view(terminal: Terminal, run: "RunOut") -> None:
     if run.state != "succeeded":
         view_run(run)(terminal)

@@ -9,13 +9,14 @@ from service.models.columns import created, json_field, new_id, text_field, word
 
 
 class RunState(StrEnum):
-    """OpenAI's words for a fine-tuning job."""
+    """OpenAI's words for a fine-tuning job, and one that it has no word for."""
 
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
 
 class Run(SQLModel, table=True):
@@ -32,6 +33,10 @@ class Run(SQLModel, table=True):
     evaluation: list[str] = json_field(list)
     """Batches whose prompts measure the student; empty means the version's test split."""
     idempotency_key: str | None = Field(default=None, unique=True)
+    meta: dict[str, Any] | None = json_field(nullable=True)
+    """What whoever ordered it attached; OpenAI calls it metadata."""
+    suffix: str = ""
+    """What the student is to be called, for people."""
     state: RunState = word(RunState, RunState.QUEUED, index=True)
     progress: dict[str, Any] | None = json_field(nullable=True)
     """The trainer's last event."""

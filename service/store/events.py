@@ -24,6 +24,19 @@ def after(session: Session, last_id: int, *, subject: str | None = None, limit: 
     return session.exec(query).all()
 
 
+def newest(session: Session, subject: str, *, below: int | None, limit: int, step: str | None) -> Sequence[Event]:
+    """Return up to `limit` events of a subject with ids below `below`, newest first.
+
+    `step`: only those that pass on what a trainer told under this name.
+    """
+    query = select(Event).where(Event.subject == subject).order_by(col(Event.id).desc()).limit(limit)
+    if below is not None:
+        query = query.where(col(Event.id) < below)
+    if step is not None:
+        query = query.where(col(Event.data)["event"].as_string() == step)
+    return session.exec(query).all()
+
+
 def newest_id(session: Session) -> int:
     """Return the id of the last event, 0 when there is none."""
     return session.exec(select(func.max(Event.id))).one() or 0

@@ -1,9 +1,10 @@
 """Runs: ordered by the API, moved along by the worker that trains."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from service.errors import Conflict, NotFound
@@ -50,6 +51,16 @@ def students(session: Session) -> Sequence[Run]:
     return session.exec(finished.order_by(col(Run.finished_at).desc(), col(Run.id))).all()
 
 
+def page(session: Session, *, after: Run | None, limit: int, meta: Mapping[str, str]) -> Sequence[Run]:
+    """Return runs below `after`, the newest first: those whose `meta` says what is wanted."""
+    query = select(Run).order_by(col(Run.created_at).desc(), col(Run.id).desc()).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(Run.created_at, Run.id) < (after.created_at, after.id))
+    for key, value in meta.items():
+        query = query.where(col(Run.meta)[key].as_string() == value)
+    return session.exec(query).all()
+
+
 def every(session: Session, *, limit: int) -> Sequence[Run]:
     """Return the newest runs."""
     return session.exec(select(Run).order_by(col(Run.created_at).desc(), col(Run.id)).limit(limit)).all()
@@ -84,6 +95,24 @@ def cancel(session: Session, run_id: str) -> Run:
         raise Conflict(f"run {run_id} has already ended as {run.state}")
     queue.cancel(session, run_id)
     return _move(session, run_id, "run.cancelled", state=RunState.CANCELLED, finished_at=time.time())
+
+
+def pause(session: Session, run_id: str) -> Run:
+    """Stop a run until it is resumed; its worker notices at the next renewal, and the trainer saves a checkpoint."""
+    run = get(session, run_id)
+    if run.state not in (RunState.QUEUED, RunState.RUNNING):
+        raise Conflict(f"run {run_id} is {run.state}; one that is queued or running can be paused")
+    queue.cancel(session, run_id)
+    return _move(session, run_id, "run.paused", state=RunState.PAUSED)
+
+
+def resume(session: Session, run_id: str) -> Run:
+    """Queue a paused run again; it goes on from its last checkpoint."""
+    run = get(session, run_id)
+    if run.state != RunState.PAUSED:
+        raise Conflict(f"run {run_id} is {run.state}; one that is paused can be resumed")
+    session.add(Job(kind=JobKind.TRAIN, subject=run_id))
+    return _move(session, run_id, "run.queued", state=RunState.QUEUED)
 
 
 def _move(session: Session, run_id: str, kind: str, data: dict[str, Any] | None = None, **values: Any) -> Run:

@@ -146,6 +146,8 @@ def upgrade() -> None:
         sa.Column("config", sa.JSON(), nullable=False),
         sa.Column("evaluation", sa.JSON(), nullable=False),
         sa.Column("idempotency_key", sa.String(), nullable=True),
+        sa.Column("meta", sa.JSON(), nullable=True),
+        sa.Column("suffix", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("progress", sa.JSON(), nullable=True),
         sa.Column("report", sa.JSON(), nullable=True),

@@ -1,0 +1,41 @@
+"""Ordering a training: what both doors check before a run is queued."""
+
+from typing import Any
+
+from sqlmodel import Session
+
+from service.errors import Conflict
+from service.models import DatasetVersion, Run, VersionState
+from service.store import batches, datasets, runs
+
+
+def order(session: Session, dataset: str, values: dict[str, Any]) -> tuple[Run, bool]:
+    """Queue a training on a sealed version, `NAME@N` or `NAME`; return the run and whether it is new.
+
+    `values` are the run's other columns. Raises NotFound for an unknown version or batch, and Conflict where the
+    version is not sealed, empty, or not to be trained on by its licence answer.
+    """
+    version = datasets.named(session, dataset)
+    if version.state != VersionState.SEALED:
+        raise Conflict(
+            f"{version.dataset}@{version.number} is {version.state}; a student is trained on a sealed version"
+        )
+    refuse_blocked(version)
+    for batch_id in values["evaluation"]:
+        batches.get(session, batch_id)
+    return runs.order(session, values | {"dataset": version.dataset, "version": version.number})
+
+
+def refuse_blocked(version: DatasetVersion) -> None:
+    """Raise Conflict when the version holds nothing, or the licence answer lets nobody take or train on it."""
+    if not version.kept:
+        raise Conflict(
+            f"{version.dataset}@{version.number} keeps none of its {version.input} traces; its ledger says why"
+        )
+    answer = version.licence or {"decision": "unknown", "clauses": []}
+    if answer["decision"] in {"forbidden", "unknown"}:
+        why = "; ".join(answer["clauses"]) or "no licence is known"
+        raise Conflict(
+            f"{version.dataset}@{version.number} is {answer['decision']} for {version.intended_use} use: {why}. "
+            "State the missing licences, or curate again with an override (licence, reason, author)"
+        )
