@@ -96,9 +96,11 @@ def same_vocabulary(student: Base, tokenizer: Any, teacher: str, revision: str |
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    folder = Path(teacher).expanduser()
+    place = str(folder) if folder.is_dir() else teacher
     try:
-        theirs = AutoTokenizer.from_pretrained(teacher, revision=revision, trust_remote_code=False).get_vocab()
-        size = AutoConfig.from_pretrained(teacher, revision=revision, trust_remote_code=False).get_text_config()
+        theirs = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False).get_vocab()
+        size = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False).get_text_config()
     except (OSError, ValueError) as error:
         raise TrainerError("teacher_unreadable", f"the tokenizer of {teacher} cannot be loaded: {error}") from error
     mine = tokenizer.get_vocab()

@@ -11,6 +11,7 @@ from typing import Any
 from trainer import sft
 from trainer.answers import Answering, answer
 from trainer.dataset import Folder
+from trainer.errors import Interrupted
 from trainer.loop import train_with
 from trainer.supervisor import Supervisor
 
@@ -29,7 +30,8 @@ def run_stages(
 ) -> Path:
     """Train the models `before` one after the other, then the student, and return its folder.
 
-    `taught_by` has fields of `training.json`. Raises what `trainer.loop.train_with` and `trainer.answers.answer` do.
+    `taught_by` has fields of `training.json`. Raises what `trainer.loop.train_with` and `trainer.answers.answer` do,
+    and Interrupted between two stages, too.
     """
     if (out / "student").exists():
         return out / "student"
@@ -41,6 +43,8 @@ def run_stages(
         if model != config.student:
             settings["revision"] = None
         sft.train(sft.Config.model_validate(settings | _unfit(number)), known, stage, supervisor)
+        if supervisor.stop_asked:  # during the last step: the training ended, its signal is spent
+            raise Interrupted(f"after the training of stage {number} of {count}")
         answered, known = answer(config, stage, number, folder, supervisor)
         supervisor.emit("answered", stage=number, **answered.model_dump(mode="json", exclude={"file"}))
         details.append({"student": model, **answered.model_dump(mode="json", exclude={"file"})})

@@ -13,7 +13,7 @@ from tests.trainer.tiny import make_row, write_dataset, write_student
 from trainer import answers, generations, sft, staged
 from trainer.answers import _judged
 from trainer.dataset import open_folder
-from trainer.errors import TrainerError
+from trainer.errors import Interrupted, TrainerError
 from trainer.finish import Trained
 from trainer.generate import Reply
 from trainer.report import Report
@@ -80,6 +80,22 @@ def test_an_assistant_teaches_the_student_and_what_is_done_is_not_done_again(
     (out / "stages" / "1" / "answers.json").unlink()
     (out / "stages" / "1" / "answers" / "part-00001.parquet").unlink()
     assert run() == ["stage", "answering", "answered", "stage", "rendered", "training"]
+
+
+@pytest.mark.train
+def test_a_stop_in_the_last_step_of_a_stage_is_not_forgotten(tmp_path: Path, student: Path) -> None:
+    config = generations.Config.model_validate({"student": str(student)} | KNOBS)
+    told: list[str] = []
+
+    def hear(event: dict[str, Any]) -> None:
+        told.append(event["event"])
+        supervisor.stop_asked = event["event"] == "saved"
+
+    supervisor = Supervisor(listener=hear)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(Interrupted):
+        generations.train(config, open_folder(write(tmp_path / "dataset")), tmp_path / "run", supervisor)
+    assert "answering" not in told
 
 
 @pytest.mark.train
