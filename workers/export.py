@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from filters.manifest import Part, Split
 from service.store.ledger import LedgerPage
-from workers.rows import KEPT, REJECTED, REPEATED, canonical, flat, group, text_bytes
+from workers.rows import BOUNDED, KEPT, REJECTED, REPEATED, canonical, flat, group, text_bytes
 
 GROUP_ROWS = 2048
 GROUP_BYTES = 16 << 20
@@ -111,7 +111,7 @@ class PartWriter:
         if self._writer is None:
             target = self._folder / self._path
             target.parent.mkdir(parents=True, exist_ok=True)
-            options: dict[str, Any] = {"compression": "zstd", "use_dictionary": REPEATED}
+            options: dict[str, Any] = {"compression": "zstd", "use_dictionary": REPEATED, "write_statistics": BOUNDED}
             self._writer = pq.ParquetWriter(target, self._schema, **options)
         return self._writer
 

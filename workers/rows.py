@@ -38,6 +38,8 @@ KEPT = pa.schema(
 )
 REPEATED = ["category", "teacher", "license", "verifier", "source", "finish_reason", "batch"]
 """Columns of few values: only they gain from a dictionary; trying one on long texts costs more than writing them."""
+BOUNDED = [*REPEATED, *(field.name for field in KEPT if field.type == pa.int64())]
+"""Columns whose bounds are written for each row group: those of texts take kilobytes, and memory until the end."""
 REJECTED = pa.schema(
     [*KEPT, *(pa.field(name, pa.string()) for name in ("filter", "reason", "detail", "evidence", "split"))]
 )
