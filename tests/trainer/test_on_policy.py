@@ -2,19 +2,18 @@
 
 import json
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.trainer.process import start
 from tests.trainer.tiny import make_row, write_dataset, write_student
 from trainer.dataset import open_folder
-from trainer.errors import TrainerError
+from trainer.errors import Interrupted, TrainerError
 from trainer.generate import limit_reply
 from trainer.on_policy import Config, train
 from trainer.report import Report
+from trainer.run import run
 from trainer.supervisor import Supervisor
 
 
@@ -31,29 +30,35 @@ def write(folder: Path) -> Path:
 
 
 @pytest.mark.train
+@pytest.mark.filterwarnings("ignore")  # of vLLM, which TRL imports here where it is installed
 def test_a_run_answers_is_scored_stops_and_goes_on(tmp_path: Path, student: Path, teacher: Path) -> None:
-    knobs = ["max_steps=5", "batch_size=4", "gradient_accumulation=2", "save_steps=2", "learning_rate=0.01"]
-    knobs += [f"teacher={teacher}", "teacher_license=apache-2.0", "beta=0.5", "reply_tokens_max=6"]
-    knobs += ["evaluation.prompts_max=1", "evaluation.tokens_max=4", "evaluation.base=false"]
-    changes = [part for knob in knobs for part in ("--set", knob)]
-    command = ["on_policy", write(tmp_path / "dataset"), "--student", student, "--out", tmp_path / "run", *changes]
-    first = start(tmp_path, *command)
-    first.wait_for(lambda event: event["event"] == "step" and event["step"] == 1)
-    first.signal(signal.SIGTERM)
-    assert first.wait() == 3, first.stderr.read_text()
-    stopped_at = next(event["step"] for event in first.events() if event["event"] == "saved")
-    asked = next(event for event in first.events() if event["event"] == "prompts")
+    config = Config.model_validate(
+        {"student": str(student), "teacher": str(teacher), "teacher_license": "apache-2.0"}
+        | {"max_steps": 5, "batch_size": 4, "gradient_accumulation": 2, "learning_rate": 0.01}
+        | {"beta": 0.5, "reply_tokens_max": 6}
+        | {"evaluation": {"prompts_max": 1, "tokens_max": 4, "base": False}}
+    )
+    dataset, out, told = write(tmp_path / "dataset"), tmp_path / "run", list[dict[str, Any]]()
+
+    def stop_after_one(event: dict[str, Any]) -> None:
+        told.append(event)
+        first.stop_asked = event["event"] == "step" or first.stop_asked
+
+    first = Supervisor(listener=stop_after_one)
+    with pytest.raises(Interrupted, match="after step 2 of 5"):
+        run("on_policy", config, dataset, out, None, first)
+    asked = next(event for event in told if event["event"] == "prompts")
     assert (asked["prompts"], asked["reply_tokens_max"]) == (12, 6)
 
-    second = start(tmp_path, *command)
-    assert second.wait() == 0, second.stderr.read_text()
-    steps = [event for event in second.events() if event["event"] == "step"]
-    assert [event["step"] for event in steps] == list(range(stopped_at + 1, 6))
+    told.clear()
+    run("on_policy", config, dataset, out, None, Supervisor(listener=told.append))
+    steps = [event for event in told if event["event"] == "step"]
+    assert [event["step"] for event in steps] == [3, 4, 5]
     assert all(event["loss"] > 0 and event["tokens"] > 0 for event in steps)
-    report = Report.model_validate_json((tmp_path / "run" / "report.json").read_bytes())
+    report = Report.model_validate_json((out / "report.json").read_bytes())
     assert report.trained.details == {"prompts": 12, "reply_tokens_max": 6}
     assert [entry["license"] for entry in report.lineage.teachers] == ["apache-2.0", "apache-2.0"]
-    assert str(teacher) in (tmp_path / "run" / "student" / "README.md").read_text()
+    assert str(teacher) in (out / "student" / "README.md").read_text()
 
 
 def refused(dataset: Path, student: Path, teacher: Path, out: Path, **knobs: Any) -> TrainerError:
