@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from filters.manifest import Manifest
 from service.api.shapes.batches import BatchOut, SubmitOut
-from service.api.shapes.datasets import PreviewOut, VersionOut
+from service.api.shapes.datasets import PreviewOut, RebuildOut, VersionOut
 from service.api.shapes.diffs import DiffOut, DiffRow
 from service.api.shapes.labels import BatchLabels, TraceLabels
 from service.api.shapes.renders import RenderOut
@@ -318,6 +318,14 @@ class Client(Connection):
     def delete_version(self, name: str, number: int) -> None:
         """Delete a version's rows, ledger and folder, as far as nothing was made from it."""
         self._request("DELETE", _version(name, number))
+
+    def rebuild(self, name: str, number: int) -> RebuildOut:
+        """Start writing a sealed version's folder anew from its ledger."""
+        return self._post(RebuildOut, _version(name, number, "rebuild"))
+
+    def rebuilding(self, name: str, number: int) -> RebuildOut:
+        """Return what became of the newest rebuilding."""
+        return self._get(RebuildOut, _version(name, number, "rebuild"))
 
     def control(self, name: str, number: int, filter: str, *, seed: int = 0) -> VersionOut:
         """Curate as version `number` did, with a random draw of as many samples in the place of one filter."""

@@ -39,7 +39,7 @@ filter that decided, its reason and its evidence.
 
 ![How long the kept and the rejected answers are](charts/lengths.png)
 
-![How many of the answers to each prompt were right](charts/pass_rates.png)
+![How many of the answers to each prompt passed](charts/pass_rates.png)
 
 ## Teachers
 
@@ -88,7 +88,8 @@ TRL's own `max_length` of 1024 cuts long reasoning off: set it to what the stude
 ## How to rebuild it
 
 `manifest.json` holds the recipe with the version of each filter. The same recipe over the same batches gives the same
-rows (`retort curate`, with the split shares {split}). Their SHA-256, each row as canonical JSON on a line, is
+rows (`retort curate`, with the split shares {split}); where it was made, `retort rebuild {label}` writes
+this folder anew from the ledger of verdicts. Their SHA-256, each row as canonical JSON on a line, is
 
     {sha256}
 """
@@ -127,6 +128,7 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
         sha256=manifest.sha256,
         lineage=_lineage(manifest.lineage),
         sources=_sources(manifest.sources),
+        label=f"{manifest.dataset}@{manifest.version}",
         split=orjson.dumps(manifest.split).decode(),
     )
     return f"---\n{head}---\n\n{body}"

@@ -95,6 +95,16 @@ class Curation:
     def run(self) -> None:
         """Do all of it."""
         version = self._read(curation.get, self._version_id)
+        if self._job.payload.get("rebuild"):
+            try:
+                self._rebuild(version)
+            except (LeaseLost, Stopped):
+                raise
+            except Exception as error:
+                log.exception("rebuilding %s", self._job.subject)
+                detail = f"{type(error).__name__}: {error}"
+                self._write(curation.rebuilt, self._job, reason="rebuild_crashed", detail=detail)
+            return
         if version.state != VersionState.CURATING:
             self._write(queue.finish, self._job)
             return
@@ -129,6 +139,25 @@ class Curation:
             self._judged(version, funnel, inputs)
         self._export(version, spans, reviews, funnel)
 
+    def _rebuild(self, version: DatasetVersion) -> None:
+        """Write a sealed version's folder anew from its ledger; one with other rows than were sealed is thrown away."""
+        spans = self._read(curation.spans, version.batches)
+        reviews = Reviews(self._read(curation.reviews, version.batches))
+        partial, values = self._written(version, spans, reviews, list(map(FilterCount.model_validate, version.funnel)))
+        if version.state != VersionState.SEALED or values["sha256"] != version.sha256:
+            discard(partial)
+            detail = f"the ledger gives rows with the hash {values['sha256']}, sealed were {version.sha256}: what a "
+            detail += "person edited since, or a prompt or trace that is gone, makes other rows"
+            self._write(curation.rebuilt, self._job, reason="rows_differ", detail=detail)
+            return
+
+        def end(session: Any) -> None:
+            curation.rebuilt(session, self._job)
+            put_in_place(partial, self._folder(version))
+
+        self._write(end)
+        discard_partial(self._folder(version))
+
     def _judged(self, version: DatasetVersion, funnel: list[FilterCount], inputs: str) -> None:
         """Note that the ledger is whole, so that nothing is judged twice should this worker end while it exports."""
         same = inputs == self._read(precedents.inputs_sha256, version.batches)
@@ -138,16 +167,8 @@ class Curation:
         self._write(curation.judged, self._job, self._version_id, **given)
 
     def _export(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, funnel: list[FilterCount]) -> None:
-        teachers = self._read(curation.teachers)
-        batches = self._read(curation.batches_of, version)
+        partial, values = self._written(version, spans, reviews, funnel)
         folder = self._folder(version)
-        partial = partial_folder(folder, self._job.attempts)
-        try:
-            pages, labels = self._ledger(spans, reviews), self._labels(version, reviews)
-            values = write_folder(partial, version, pages, funnel, teachers, batches, labels)
-        except BaseException:
-            discard(partial)
-            raise
         values["path"] = f"datasets/{version.dataset}/v{version.number}"
 
         def seal(session: Any) -> None:
@@ -157,6 +178,20 @@ class Curation:
 
         self._write(seal)
         discard_partial(folder)
+
+    def _written(
+        self, version: DatasetVersion, spans: list[Span], reviews: Reviews, funnel: list[FilterCount]
+    ) -> tuple[Path, dict[str, Any]]:
+        """Write the export of a finished ledger beside its place; return the folder and the sealed version's values."""
+        teachers = self._read(curation.teachers)
+        batches = self._read(curation.batches_of, version)
+        partial = partial_folder(self._folder(version), self._job.attempts)
+        try:
+            pages, labels = self._ledger(spans, reviews), self._labels(version, reviews)
+            return partial, write_folder(partial, version, pages, funnel, teachers, batches, labels)
+        except BaseException:
+            discard(partial)
+            raise
 
     def _labels(self, version: DatasetVersion, reviews: Reviews) -> Read | None:
         """Return what reads the soft labels of traces, None where there are none at all."""

@@ -10,12 +10,12 @@ from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 from service import curation, download, removal
 from service.access import Admin
 from service.api.deps import After, DatabaseDep, Limit, SettingsDep
-from service.api.shapes.datasets import ControlIn, VersionIn, VersionOut
+from service.api.shapes.datasets import ControlIn, RebuildOut, VersionIn, VersionOut
 from service.api.shapes.exports import DownloadQuery
 from service.errors import Conflict, NotFound
 from service.exports import FORMATS, PARQUET
 from service.exports.sealed import Sealed
-from service.models import VersionState
+from service.models import Job, VersionState
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import Database
@@ -75,6 +75,23 @@ def control(name: str, number: int, body: ControlIn, database: DatabaseDep, resp
     response.status_code = 202 if new else 200
     with database.read() as session:
         return version_out(session, version)
+
+
+@router.post("/{name}/versions/{number}/rebuild", response_model=RebuildOut, status_code=202)
+def rebuild(name: str, number: int, database: DatabaseDep) -> Job:
+    """Write a sealed version's folder anew from its ledger: the same bytes, or a refusal that says what is another."""
+    with database.write() as session:
+        return datasets.rebuild(session, datasets.version(session, name, number))
+
+
+@router.get("/{name}/versions/{number}/rebuild", response_model=RebuildOut)
+def rebuilding(name: str, number: int, database: DatabaseDep) -> Job:
+    """Return what became of the newest rebuilding."""
+    with database.read() as session:
+        job = datasets.rebuilding(session, datasets.version(session, name, number))
+    if job is None:
+        raise NotFound(f"{name}@{number} was never rebuilt")
+    return job
 
 
 @router.get("/{name}/versions/{number}/ledger")

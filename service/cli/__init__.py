@@ -30,6 +30,7 @@ from service.cli import (
     licences,
     push,
     questions,
+    rebuild,
     render,
     report,
     rewrite,
@@ -126,6 +127,7 @@ app.command()(datasets.curate)
 app.command()(datasets.control)
 app.command()(datasets.export)
 app.command()(push.push)
+app.command()(rebuild.rebuild)
 app.command()(diff.diff)
 app.command()(delete.delete)
 app.command()(render.render)

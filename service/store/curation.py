@@ -205,6 +205,16 @@ def seal(session: Session, job: Job, version_id: int, values: dict[str, Any]) ->
     events.emit(session, "version.sealed", job.subject, **told)
 
 
+def rebuilt(session: Session, job: Job, *, reason: str = "", detail: str = "") -> None:
+    """End a rebuilding, with the reason where the ledger gave other rows; the version itself stays as it is."""
+    if reason:
+        queue.fail(session, job, reason=reason, detail=detail)
+        events.emit(session, "version.rebuild_failed", job.subject, reason=reason, detail=detail)
+    else:
+        queue.finish(session, job)
+        events.emit(session, "version.rebuilt", job.subject)
+
+
 def fail(session: Session, job: Job, version_id: int, *, reason: str, detail: str) -> None:
     """End a curation with the reason why there is no version; its ledger stays, up to the trace in question."""
     queue.fail(session, job, reason=reason, detail=detail)

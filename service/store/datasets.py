@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Row
 from sqlmodel import Session, col, func, select
 
-from service.errors import NotFound, Problem, nearest
-from service.models import Dataset, DatasetVersion, Job, JobKind, Prompt, Trace, VerdictRow, VersionState
+from service.errors import Conflict, NotFound, Problem, nearest
+from service.models import Dataset, DatasetVersion, Job, JobKind, JobState, Prompt, Trace, VerdictRow, VersionState
 from service.store import events
 
 
@@ -36,6 +36,27 @@ def order(session: Session, dataset: str, recipe_sha256: str, values: dict[str, 
     session.add(Job(kind=JobKind.CURATE, subject=name, payload={"version_id": version.id}, priority=1))
     events.emit(session, "version.curating", name)
     return version, True
+
+
+def rebuild(session: Session, found: DatasetVersion) -> Job:
+    """Queue the writing of a sealed version's folder from its ledger, or return the job that is at it."""
+    name = f"{found.dataset}@{found.number}"
+    if found.state != VersionState.SEALED:
+        raise Conflict(f"{name} is {found.state}; a sealed version is rebuilt")
+    job = rebuilding(session, found)
+    if job is None or job.state not in (JobState.QUEUED, JobState.RUNNING):
+        payload = {"version_id": found.id, "rebuild": True}
+        job = Job(kind=JobKind.CURATE, subject=name, payload=payload, priority=1)
+        session.add(job)
+        session.flush()
+    return job
+
+
+def rebuilding(session: Session, found: DatasetVersion) -> Job | None:
+    """Return the newest rebuilding of a version, finished or not."""
+    mine = select(Job).where(Job.subject == f"{found.dataset}@{found.number}", Job.kind == JobKind.CURATE)
+    jobs = session.exec(mine.order_by(col(Job.id).desc())).all()
+    return next((job for job in jobs if job.payload.get("rebuild")), None)
 
 
 def every(session: Session) -> Sequence[Dataset]:
@@ -81,7 +102,9 @@ def label(session: Session, version_id: int) -> str:
 
 def progress(session: Session, found: DatasetVersion) -> dict[str, int]:
     """Return `done` and `total` rows of the curation, 0 while unknown."""
-    job = session.exec(select(Job).where(Job.subject == f"{found.dataset}@{found.number}")).first()
+    job = session.exec(
+        select(Job).where(Job.subject == f"{found.dataset}@{found.number}").order_by(col(Job.id))
+    ).first()
     return {"done": job.stored, "total": job.total} if job else {"done": 0, "total": 0}
 
 

@@ -43,6 +43,8 @@ def begin_version(session: Session, dataset: str, number: int) -> DatasetVersion
         return version
     if version.state == VersionState.CURATING:
         raise Conflict(f"{label} is being curated; wait until it is sealed or has failed")
+    if queue.unfinished(session, label):
+        raise Conflict(f"{label} is being rebuilt; wait until that has ended")
     runs = select(Run.id).where(col(Run.dataset) == dataset, col(Run.version) == number).order_by(col(Run.created_at))  # pyright: ignore[reportCallIssue, reportArgumentType]
     _refuse(f"students were trained on {label}", session.scalars(runs).all())
     # Copies of its rows are no longer its own, but whoever rewrites, renders or curates now is still reading them.

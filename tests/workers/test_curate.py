@@ -13,9 +13,9 @@ from sqlmodel import col, update
 
 from filters.length import Length
 from filters.manifest import Manifest
-from service.models import JobKind, JobState, Trace, VersionState
+from service.models import Job, JobKind, JobState, Trace, VersionState
+from service.store import datasets, queue
 from service.store import ledger as ledger_store
-from service.store import queue
 from tests.workers.help import ON_SQLITE
 from tests.workers.made import (
     add_batch,
@@ -274,3 +274,32 @@ def test_what_came_after_a_worker_ended_is_judged_with_the_rest(database, work, 
     review(database, trace_ids(database, batch)[0], "reject")
     work(lambda: version(database, version_id).state != VersionState.CURATING, kinds={JobKind.CURATE})
     assert version(database, version_id).kept == 19
+
+
+def test_a_lost_folder_is_rebuilt_from_the_ledger_byte_for_byte_and_other_rows_are_refused(
+    database, curate, work, settings
+):
+    batch = add_batch(database, questions(30), completion_tokens=20)
+    found = version(database, curate("sums", [batch], [LENGTH, {"kind": "select", "count": 40}]))
+    folder = settings.data_dir / found.path
+
+    def rebuild() -> str:
+        with database.write() as session:
+            job_id = datasets.rebuild(session, session.merge(found)).id
+        work(lambda: state(job_id) not in ("queued", "running"), kinds={JobKind.CURATE})
+        return state(job_id)
+
+    def state(job_id: int) -> str:
+        with database.read() as session:
+            return session.get(Job, job_id).state
+
+    def files() -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    before = files()
+    shutil.rmtree(folder)
+    assert (rebuild(), files()) == ("done", before)
+    kept = next(row.trace_id for row in ledger(database, found.id).values() if row.outcome == "keep")
+    review(database, kept, "keep", response="Edited.")
+    assert (rebuild(), files()) == ("failed", before)
+    assert version(database, found.id).state == VersionState.SEALED

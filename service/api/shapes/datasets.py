@@ -63,6 +63,15 @@ class VersionOut(Given):
     sealed_at: datetime | None
 
 
+class RebuildOut(Given):
+    """The writing of a sealed version's folder from its ledger."""
+
+    state: str
+    reason: str
+    """`rows_differ` where it gave other rows than were sealed; then the folder stays as it was."""
+    detail: str
+
+
 class ControlIn(Asked):
     filter: str
     """The kind of the filter that chance is to stand in for."""
