@@ -153,9 +153,11 @@ def test_what_has_ended_asks_no_more(site, path):
 
 def test_with_a_key_set_pages_need_it_too(tmp_path):
     app = create_app(Settings(data_dir=tmp_path, database_url="", api_key="s3cret"))
-    with TestClient(app, base_url=LOCAL) as client:
-        for path in [*FIXED, "/static/retort.css"]:
-            assert client.get(path, headers=BROWSER).status_code == 401, path
+    with TestClient(app, base_url=LOCAL, follow_redirects=False) as client:
+        for path in FIXED:
+            asked = client.get(path, headers=BROWSER)
+            assert (asked.status_code, asked.headers["location"][:12]) == (303, "/sign-in?to="), path
+            assert client.get(path, headers={"Accept": "*/*"}).status_code == 401, path
             assert client.get(path, headers={"Authorization": "Bearer s3cret"}).status_code == 200, path
 
 
