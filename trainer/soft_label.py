@@ -52,7 +52,7 @@ def train(config: Config, folder: Folder, out: Path, supervisor: Supervisor) -> 
         raise TrainerError(
             "no_soft_labels",
             f"{folder.name} holds no soft labels. Ask for them with the prompts (`retort submit --top-logprobs 8`) or "
-            "add them to answers that are there (`retort soft-labels add BATCH`), and curate once more",
+            "add them to answers that are there (`retort soft-labels BATCH --top-logprobs 8`), and curate once more",
         )
     return train_with(
         lambda prepared: _trainer(config, prepared, folder, out, supervisor), config, folder, out, supervisor
