@@ -40,11 +40,16 @@ class Sample:
     @property
     def prompt_text(self) -> str:
         """The text of all messages of the prompt, one under the other."""
-        return "\n".join(str(message.get("content") or "") for message in self.messages)
+        return text_of(self.messages)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Rows wait in files by the hundred thousand; with slots a dataclass is pickled field by field in Python.
         return Sample, _values(self)
+
+
+def text_of(messages: list[dict[str, Any]]) -> str:
+    """Return the text of all messages of a prompt, one under the other."""
+    return "\n".join(str(message.get("content") or "") for message in messages)
 
 
 _values = attrgetter(*(field.name for field in fields(Sample)))

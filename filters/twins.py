@@ -1,7 +1,5 @@
 """An index of texts that answers, for each text added: which earlier one is it a near-duplicate of?"""
 
-import os
-import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.bands import CANDIDATES_MAX, ODD, PLACE, RECALL_MIN, Bands, beside
-from filters.shingles import Hashes, Sets, Wide, jaccard, normal, shingles
+from filters.set_file import SetFile
+from filters.shingles import Sets, Wide, jaccard, normal, shingles
 from filters.sketches import Sketches, digest
 
 VERSION = 1
@@ -49,8 +48,8 @@ class TwinIndex:
         knobs = (VERSION, threshold, shingle_words, permutations, RECALL_MIN, CANDIDATES_MAX, int(PLACE))
         self._so_far = digest(repr(knobs).encode() + ODD.tobytes())
         """Stands for the knobs and all texts up to here: whatever follows, equal values mean equal answers."""
-        self._ids, self._groups, self._ends = array("q"), array("q"), array("q", [0])
-        self._sets = tempfile.TemporaryFile(dir=sketches.folder if sketches else None)  # noqa: SIM115 - see close()
+        self._ids, self._groups = array("q"), array("q")
+        self._sets = SetFile(sketches.folder if sketches else None)
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -94,7 +93,7 @@ class TwinIndex:
         self, texts: Sequence[Text], sets: Sets, number: int, places: list[int], near: list[int]
     ) -> Twin | None:
         group, mine, best = texts[number][2], sets.of(number), None
-        others = [(self._ids[place], self._groups[place], place, self._stored) for place in places]
+        others = [(self._ids[place], self._groups[place], place, self._sets.of) for place in places]
         others += [(texts[other][0], _group(texts[other]), other, sets.of) for other in near]
         for text_id, of_group, at, read in others[:CANDIDATES_MAX]:
             if group is not None and of_group == group:
@@ -108,10 +107,6 @@ class TwinIndex:
                 best = Twin(text_id, similarity)
         return best
 
-    def _stored(self, place: int) -> Hashes:
-        start, end = self._ends[place], self._ends[place + 1]
-        return np.frombuffer(os.pread(self._sets.fileno(), 4 * (end - start), 4 * start), dtype=np.uint32)
-
     def _remember(self, texts: Sequence[Text], sets: Sets, keys: Wide, kept: list[int]) -> None:
         if not kept:
             return
@@ -120,9 +115,7 @@ class TwinIndex:
             raise ValueError(f"near_duplicate compares at most {int(PLACE):,} texts: curate in several datasets")
         chosen: npt.NDArray[np.bool_] = np.zeros(len(texts), np.bool_)
         chosen[kept] = True
-        self._sets.write(sets.hashes[chosen[sets.text]].data)
-        self._sets.flush()
-        self._ends.frombytes((self._ends[-1] + np.cumsum(np.diff(sets.ends, prepend=0)[kept])).tobytes())
+        self._sets.add(sets.hashes[chosen[sets.text]], np.diff(sets.ends, prepend=0)[kept])
         self._ids.extend([texts[number][0] for number in kept])
         self._groups.extend([_group(texts[number]) for number in kept])
         self._bands.add(keys[kept], first)

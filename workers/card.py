@@ -18,6 +18,12 @@ SIZES = (
 )
 HUGE = "10M<n<100M"
 
+BY_TEXT = "A prompt's split follows from its text alone: equal prompts, in whichever batch or version, share a split."
+BY_NEAR = """\
+A prompt's split follows from its text, or from that of the first prompt to which a chain of near-duplicates connects
+it: prompts that are nearly the same share a split. In another version, with other batches, the chain may be another."""
+TEXT_LIMIT = "- Splits keep equal prompts together, not similar ones: a paraphrase of a test prompt may be in `train`."
+NEAR_LIMIT = "- Splits keep prompts of nearly the same words together; a test prompt said otherwise may be in `train`."
 BODY = """\
 # {name}
 
@@ -28,7 +34,7 @@ training a smaller student on what larger teachers wrote. Everything in `complet
 
 {splits}
 
-A prompt's split follows from its text alone: equal prompts, in whichever batch or version, share a split.
+{split_by}
 
 ## What was filtered
 
@@ -82,7 +88,7 @@ TRL's own `max_length` of 1024 cuts long reasoning off: set it to what the stude
 - The text is as its teachers wrote it. A kept answer passed the filters above and nothing more; without a verifying
   filter nobody compared it with a right answer.
 - Licences are as the submitters of prompts and teachers stated them.
-- Splits keep equal prompts together, not similar ones: a paraphrase of a test prompt may be in `train`.
+{split_limit}
 - Only the text of messages is exported; other parts of a prompt, such as images, are not.
 
 ## How to rebuild it
@@ -110,6 +116,7 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
     """Return the card of a version. `prompts` counts them by split; `licences` are all that apply to the rows."""
     head = yaml.safe_dump(_head(manifest, licences), sort_keys=False, allow_unicode=True, width=120)
     rejected = sum(line.rejected for line in manifest.funnel)
+    near = manifest.split.get("group") == "near"
     body = BODY.format(
         name=f"{manifest.dataset}, version {manifest.version}",
         kept=manifest.kept,
@@ -130,6 +137,8 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
         sources=_sources(manifest.sources),
         label=f"{manifest.dataset}@{manifest.version}",
         split=orjson.dumps(manifest.split).decode(),
+        split_by=BY_NEAR if near else BY_TEXT,
+        split_limit=NEAR_LIMIT if near else TEXT_LIMIT,
     )
     return f"---\n{head}---\n\n{body}"
 

@@ -17,7 +17,7 @@ from filters.judged import Judged as JudgedByTeacher
 from filters.manifest import FilterCount
 from filters.near_duplicate import NearDuplicate
 from filters.recipe import Recipe
-from filters.sample import Sample
+from filters.sample import Sample, text_of
 from filters.stages import FilterCrash, Judged, run
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
@@ -34,7 +34,7 @@ from workers.lease import held
 from workers.people import Reviews
 from workers.precedent import Precedent
 from workers.seal import write_folder
-from workers.splits import split_of
+from workers.splits import Splits
 from workers.verdicts import NO_VERDICT, columns
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class Curation:
         """Verdicts that are not in the ledger yet."""
         self._done, self._told_at = 0, 0.0
         self._last_read: int | None = None
+        self._splits = Splits({})
         self._split = (0, "")
         """Of the prompt that was noted last: its answers follow each other."""
 
@@ -217,6 +218,7 @@ class Curation:
                 filter_.keep_in(self._settings.data_dir / "sketches")
         earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
         precedent = Precedent.of(earlier, reuse, version, recipe, reviews) if earlier else None
+        self._splits = Splits.of(version.split, self._prompts(spans), self._settings.data_dir / "sketches")
         if precedent and precedent.copied:
             self._take_over(precedent)
         funnel = Funnel(recipe, precedent.behind if precedent else ())
@@ -266,6 +268,15 @@ class Curation:
             else:
                 yield row
 
+    def _prompts(self, spans: list[Span]) -> Iterator[list[tuple[int, str]]]:
+        """Yield all prompts of all batches, with their text."""
+        for span in spans:
+            for first in range(span.first, span.last + 1, PAGE_ROWS):
+                self._check()
+                last = min(first + PAGE_ROWS - 1, span.last)
+                found = self._read(curation.prompts, span, first, last)
+                yield [(prompt_id, text_of(asked.messages)) for prompt_id, asked in sorted(found.items())]
+
     def _ledger(self, spans: list[Span], reviews: Reviews) -> Iterator[LedgerPage]:
         """Yield the finished ledger in order, with the text as it was judged."""
 
@@ -287,7 +298,7 @@ class Curation:
 
     def _note(self, version: DatasetVersion, sample: Sample, said: dict[str, Any]) -> None:
         if self._split[0] != sample.prompt_id:
-            self._split = sample.prompt_id, split_of(sample.prompt_text, version.split)
+            self._split = sample.prompt_id, self._splits(sample.prompt_id, sample.prompt_text)
         ids = {"version_id": self._version_id, "trace_id": sample.id, "split": self._split[1]}
         self._rows.append(NO_VERDICT | said | ids)
         if len(self._rows) >= LEDGER_ROWS:

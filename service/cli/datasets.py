@@ -33,6 +33,9 @@ def curate(
     test_share: Annotated[
         float | None, typer.Option("--test", help="Share of prompts held back for the report.")
     ] = None,
+    keep_near: Annotated[
+        bool, typer.Option("--keep-near", help="Near-duplicate prompts share a split, too, not only equal ones.")
+    ] = False,
     override: Annotated[
         list[str] | None, typer.Option(help="LICENCE=REASON: allow it all the same; needs --author, stays on the card.")
     ] = None,
@@ -49,9 +52,10 @@ def curate(
         terminal.show(found, lambda terminal: _view_preview(terminal, found))
         return
     shares = {name: share for name, share in (("eval", eval_share), ("test", test_share)) if share is not None}
+    split: dict[str, Any] = shares | ({"group": "near"} if keep_near else {})
     more: dict[str, Any] = {
         "base": base,
-        "split": shares or None,
+        "split": split or None,
         "overrides": _overrides(override or [], author) or None,
     }
     version = terminal.client.curate(name, batch, filters, use, **more)

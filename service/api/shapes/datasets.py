@@ -1,7 +1,7 @@
 """Dataset versions, previews and licence answers."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -22,6 +22,9 @@ class SplitIn(Asked):
 
     eval: float = Field(default=0.05, ge=0, le=0.5)
     test: float = Field(default=0.05, ge=0, le=0.5)
+    group: Literal["text", "near"] = "text"
+    """Which prompts share a split: equal ones, or also those that a chain of near-duplicates connects. The latter for
+    prompts that people wrote; made from a template, most of them may be connected, and land in one split."""
 
 
 class VersionIn(Asked):
