@@ -42,7 +42,7 @@ TEXTS = 5_000
 QUERY = """
     SELECT prompt.messages, trace.id, trace.prompt_id, prompt.category, trace.teacher, prompt.license, trace.reasoning,
            trace.response, prompt.reference, prompt.verifier, prompt.source, trace.sample_index, trace.finish_reason,
-           trace.prompt_tokens, trace.completion_tokens, trace.batch_id
+           trace.prompt_tokens, trace.completion_tokens, trace.batch_id, prompt.meta
     FROM trace JOIN prompt ON prompt.id = trace.prompt_id JOIN verdict ON verdict.trace_id = trace.id
     WHERE verdict.version_id = 1 AND verdict.outcome = 'keep'
     ORDER BY trace.prompt_id, trace.teacher, trace.sample_index

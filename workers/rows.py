@@ -34,6 +34,7 @@ KEPT = pa.schema(
         ("prompt_tokens", pa.int64()),
         ("completion_tokens", pa.int64()),
         ("batch", pa.string()),
+        ("meta", pa.string()),
     ]
 )
 REPEATED = ["category", "teacher", "license", "verifier", "source", "finish_reason", "batch"]
@@ -62,12 +63,15 @@ COLUMNS = {
     "prompt_tokens": "as the teacher counted them; null where it told none",
     "completion_tokens": "reasoning and response together, as the teacher counted them",
     "batch": "the batch that the prompt was submitted in",
+    "meta": "what else the submitter said of the prompt: a JSON object, null where nothing",
 }
 
 
 _FLAT = pa.schema([field for field in REJECTED if field.name != "completion"])
 _OF_PROMPT = ("reference", "verifier", "category", "source", "license")
-_OF_TRACE = [name for name in KEPT.names if name not in ("prompt", "completion", "prompt_id", "batch", *_OF_PROMPT)]
+_OF_TRACE = [
+    name for name in KEPT.names if name not in ("prompt", "completion", "prompt_id", "batch", "meta", *_OF_PROMPT)
+]
 _SORTED_LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
@@ -79,6 +83,7 @@ def flat(page: LedgerPage) -> pa.RecordBatch:
     columns: dict[str, pa.Array] = {"prompt": _messages([messages_of(prompt) for prompt in prompts]).take(of_row)}
     for name in _OF_PROMPT:
         columns[name] = pa.array([getattr(prompt, name) for prompt in prompts], pa.string()).take(of_row)
+    columns["meta"] = pa.array([meta_of(prompt) for prompt in prompts], pa.string()).take(of_row)
     columns["batch"] = pa.repeat(pa.scalar(page.batch_id, pa.string()), len(page))
     for field in _FLAT:
         if field.name not in columns:
@@ -118,6 +123,11 @@ def messages_of(prompt: Asked) -> list[dict[str, str]]:
     return [{"role": str(message["role"]), "content": text_of(message)} for message in prompt.messages]
 
 
+def meta_of(prompt: Asked) -> str | None:
+    """Return a prompt's `meta` as it is exported: JSON with sorted keys, None where there is none."""
+    return orjson.dumps(prompt.meta, option=orjson.OPT_SORT_KEYS).decode() if prompt.meta else None
+
+
 def text_of(message: dict[str, Any]) -> str:
     """Return the text of a chat message; of a list of parts, the text parts one after the other."""
     content = message.get("content")
@@ -133,6 +143,7 @@ def canonical(page: LedgerPage, places: Iterable[int]) -> bytes:
         | {
             "prompt": orjson.Fragment(orjson.dumps(messages_of(prompt), option=orjson.OPT_SORT_KEYS)),
             "prompt_id": prompt_id,
+            "meta": meta_of(prompt),
             "batch": page.batch_id,
         }
         for prompt_id, prompt in page.prompts.items()

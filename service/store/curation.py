@@ -35,6 +35,7 @@ class Asked(NamedTuple):
     category: str
     source: str
     license: str
+    meta: dict[str, Any] | None
 
 
 def get(session: Session, version_id: int) -> DatasetVersion:

@@ -207,6 +207,12 @@ def test_a_parquet_of_any_dataset_is_mapped(take, stored, tmp_path):
     assert "unknown column" in take(body, kind=PARQUET, map=maps).json()["detail"]
 
 
+def test_what_was_said_of_a_prompt_comes_back_from_another_retorts_rows(take, stored):
+    row = {"prompt": [{"role": "user", "content": "2 + 2?"}], "response": "4", "teacher": "r2", "sample_index": 0}
+    first, second = stored(take([row | {"meta": '{"level":3}'}, row | {"meta": None}], format="retort"))
+    assert (first["meta"], second["meta"]) == ({"level": 3, "teacher": "r2"}, {"teacher": "r2"})
+
+
 def test_data_designers_reasoning_is_found_beside_the_answer(take, stored, tmp_path):
     columns = {"topic": ["sums"], "question": ["2 + 2?"], "answer": ["4"], "answer__reasoning_content": ["hm"]}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")

@@ -145,7 +145,7 @@ def page(numbers: Iterable[int], split: str, outcome: str = "keep", reasoning: s
     same |= {"response": "Ah.", "reasoning": reasoning, "outcome": outcome, "filter": "length", "reason": "too_short"}
     same |= {"detail": "3 < 16", "evidence": '{"tokens":3,"least":16}', "split": split}
     rows = [same | {"id": number, "prompt_id": number // 2} for number in numbers]
-    asked = Asked([{"role": "user", "content": "Hm?"}], None, None, "", "", "own")
+    asked = Asked([{"role": "user", "content": "Hm?"}], None, None, "", "", "own", {"level": 3})
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return LedgerPage("batch_1", columns, dict.fromkeys(columns["prompt_id"], asked))
 
