@@ -1,11 +1,8 @@
-"""The export folder in the hands of those it is made for: `datasets` and plain `trl sft`."""
+"""The export folder in the hands of those it is made for; plain `trl sft` has it in `tests/chain/test_demo.py`."""
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -62,21 +59,6 @@ def test_datasets_loads_the_folder_as_the_card_says(folder, tmp_path, monkeypatc
     row = loaded["train"][0]
     assert row["prompt"] == [{"role": "user", "content": row["prompt"][0]["content"]}]
     assert row["completion"][0]["reasoning_content"] == row["reasoning"]
-
-
-@ON_SQLITE
-@pytest.mark.train
-def test_plain_trl_trains_on_the_folder(folder, tmp_path):
-    from tests.trainer.tiny import write_student
-
-    student = write_student(tmp_path / "student")
-    command = [str(Path(sys.executable).with_name("trl")), "sft", "--dataset_name", str(folder)]
-    command += ["--model_name_or_path", str(student), "--output_dir", str(tmp_path / "out"), "--max_steps", "1"]
-    command += ["--use_cpu", "true", "--bf16", "false", "--report_to", "none", "--max_length", "512"]
-    env = os.environ | OFFLINE | {"HF_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
 @ON_SQLITE

@@ -83,9 +83,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def teacher_server() -> Iterator[Served]:
-    """Yield the example's teacher, served by real vLLM; stopping it by SIGTERM must leave nothing behind."""
+    """Yield the example's teacher, served by real vLLM; stopping it by SIGTERM must leave nothing behind.
+
+    For one file: an idle server takes a fifth of a core from the tests behind it.
+    """
     served = serve_teacher()
     assert served.process.stdout is not None
     yield served
