@@ -102,6 +102,7 @@ class Curation:
             except (LeaseLost, Stopped):
                 raise
             except Exception as error:
+                # The version stays sealed and its old folder where it is: only this attempt failed, and says why.
                 log.exception("rebuilding %s", self._job.subject)
                 detail = f"{type(error).__name__}: {error}"
                 self._write(curation.rebuilt, self._job, reason="rebuild_crashed", detail=detail)

@@ -18,7 +18,7 @@ _UNITS = """
 """Words that never change the value. Others might ("5 million", "5 mod 7", "5 x") and are left to the library."""
 
 _SIGNS = str.maketrans(
-    {"−": "-", "–": "-", "×": r"\times ", "∞": r"\infty ", "π": r"\pi ", "°": r"^\circ "}  # noqa: RUF001
+    {"−": "-", "–": "-", "×": r"\times ", "∞": r"\infty ", "π": r"\pi ", "°": r"^\circ "}  # noqa: RUF001 - signs of models
     | {
         sign: f" {top}/{bottom} "
         for sign, top, bottom in ("½12", "⅓13", "⅔23", "¼14", "¾34", "⅕15", "⅛18", "⅜38", "⅝58", "⅞78")

@@ -17,6 +17,8 @@ from service.cli.words import clean
 if TYPE_CHECKING:
     from service.push import Pushed
 
+HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable that the hub's own tools read
+
 
 def push(
     ctx: typer.Context,
@@ -28,13 +30,13 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Make a new hub repository private.")] = False,
     token_env: Annotated[
         str, typer.Option(help="Variable with the hub's token; without one, that of `hf auth login`.")
-    ] = "HF_TOKEN",  # noqa: S107 - a variable's name
+    ] = HUB_TOKEN,
     json: Json = False,
 ) -> None:
     """Send a version to a hub, or to any store, and check that every file arrived; again sends only what is missing."""
     terminal = begin(ctx, json)
     token = os.environ.get(token_env)
-    if token is None and token_env != "HF_TOKEN":  # noqa: S105 - a variable's name
+    if token is None and token_env != HUB_TOKEN:
         raise Refused(f"--token-env: there is no variable {token_env} in this environment")
     if "@" not in source or Path(source).is_dir():
         pushed = _push(terminal, Path(source), target, token, private)

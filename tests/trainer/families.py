@@ -32,7 +32,7 @@ class Family:
 CHATML = ("<|im_start|>", "<|im_end|>")
 FAMILIES = {
     "qwen3": Family("reasoning_content", "<|im_end|>", None, CHATML, ("<|endoftext|>",)),
-    # Its bars are not the keyboard's, and must be as they are.
+    # RUF001: its bars are not the keyboard's, and must be as they are.
     "r1_distill": Family(None, "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", ("<｜User｜>", "<｜Assistant｜>")),  # noqa: RUF001
     "llama3": Family(
         "content", "<|eot_id|>", "<|begin_of_text|>", ("<|start_header_id|>", "<|end_header_id|>"), ("<|eom_id|>",)
