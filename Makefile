@@ -41,13 +41,13 @@ openapi: install  ## write the OpenAPI file and the manifest's JSON Schema anew
 	$(BIN)/python -m filters.manifest_schema docs/manifest.schema.json
 
 LOCK = uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-find-links $(addprefix --find-links ,$(RETORT_FIND_LINKS)) pyproject.toml
-ALL = --extra train --extra postgres --extra dev
+ALL = --extra train --extra tasks --extra postgres --extra s3 --extra otel --extra dev
 lock:  ## compile requirements/*.txt anew
 	$(LOCK) requirements/cpu.in $(ALL) --overrides requirements/overrides.txt --output-file requirements/cpu.txt
 	sed -i 's/^\(torch==.*\)+cpu.*/\1/' requirements/cpu.txt
 	$(LOCK) $(ALL) --extra teacher --output-file requirements/gpu.txt
 	$(LOCK) $(ALL) --python-platform macos --output-file requirements/mac.txt
-	$(LOCK) --extra postgres --output-file requirements/service.txt
+	$(LOCK) --extra postgres --extra s3 --extra otel --output-file requirements/service.txt
 
 clean:  ## remove what was made here: environment, demo, data of tests
 	rm -rf .venv demo .pytest_cache .ruff_cache .import_linter_cache
