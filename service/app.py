@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from service import errors, openai, pages
 from service.access import by_method
 from service.api import (
+    audit,
     batches,
     benchmarks,
     datasets,
@@ -32,6 +33,7 @@ from service.openai import upstream
 from service.settings import Settings
 from service.store.database import Database
 from service.submission import sweep, sweep_uploads
+from service.throttle import Throttle
 
 DESCRIPTION = "Ask open-weight teachers, keep the good traces, train and measure small students."
 
@@ -56,12 +58,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
     )
-    app.state.database, app.state.settings = database, settings
+    app.state.database, app.state.settings, app.state.throttle = database, settings, Throttle()
     app.add_middleware(Door, settings=settings)
     errors.install(app)
     for room in (
         teachers,
         keys,
+        audit,
         batches,
         imports,
         questions,

@@ -22,6 +22,7 @@ import httpx
 from pydantic import BaseModel
 
 from filters.manifest import Manifest
+from service.api.shapes.audit import AuditOut
 from service.api.shapes.batches import BatchOut, SubmitOut
 from service.api.shapes.datasets import PreviewOut, RebuildOut, VersionOut
 from service.api.shapes.diffs import DiffOut, DiffRow
@@ -108,6 +109,10 @@ class Client(Connection):
     def revoke_key(self, key_id: str) -> KeyOut:
         """Revoke a key; its row stays."""
         return self._send(KeyOut, "DELETE", f"/api/keys/{_segment(key_id)}")
+
+    def audit(self, **query: Any) -> Page[AuditOut]:
+        """Return one page of who did what, the newest first: `act`, `who`, `subject`, `after`, `limit`."""
+        return self._get(Page[AuditOut], "/api/audit", **query)
 
     # Batches
 

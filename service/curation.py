@@ -10,16 +10,19 @@ from sqlmodel import Session
 from filters.contamination import Contamination
 from filters.funnel import Funnel
 from filters.judged import Judged as JudgedByTeacher
+from filters.licence import LicenceFilter
 from filters.recipe import Recipe, RecipeError
 from filters.sample import Sample
 from filters.stages import Judged, run
 from filters.verdict import Outcome
+from service.acts import Act
 from service.api.shapes.datasets import ControlIn, PreviewExample, PreviewOut, VersionIn
+from service.caller import Caller
 from service.errors import Conflict, NotFound, Problem
 from service.models import DatasetVersion, VersionState
 from service.models.batches import ENDED
 from service.settings import Settings
-from service.store import batches, benchmarks, datasets, precedents, teachers
+from service.store import audit, batches, benchmarks, datasets, precedents, teachers
 from service.store import curation as store
 from service.store.database import Database
 
@@ -53,7 +56,7 @@ def pinned(session: Session, recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"filters": tuple(found)})
 
 
-def order(database: Database, body: VersionIn) -> tuple[DatasetVersion, bool]:
+def order(database: Database, body: VersionIn, caller: Caller) -> tuple[DatasetVersion, bool]:
     """Start a curation, or return the version that the same order gave before; and whether it is new."""
     with database.read() as session:
         recipe = pinned(session, parse_recipe(body.recipe))
@@ -76,10 +79,17 @@ def order(database: Database, body: VersionIn) -> tuple[DatasetVersion, bool]:
                 raise Conflict(f"batch {batch_id} is {batch.state}; wait until it has ended, or cancel it")
             marks.append([batch.finished_at, batches.newest_review(session, batch_id)])
         digest = hashlib.sha256(orjson.dumps([identity, marks], option=orjson.OPT_SORT_KEYS)).hexdigest()
-        return datasets.order(session, body.name, digest, values)
+        version, new = datasets.order(session, body.name, digest, values)
+        if new:
+            cleared = [
+                each for filter_ in recipe.filters if isinstance(filter_, LicenceFilter) for each in filter_.overrides
+            ]
+            for override in [*overrides, *(each.model_dump() for each in cleared)]:
+                audit.record(session, caller, Act.LICENCE_OVERRIDDEN, f"{body.name}@{version.number}", **override)
+        return version, new
 
 
-def control(database: Database, name: str, number: int, body: ControlIn) -> tuple[DatasetVersion, bool]:
+def control(database: Database, name: str, number: int, body: ControlIn, caller: Caller) -> tuple[DatasetVersion, bool]:
     """Order version `number` again with a random draw of as many samples in the place of one filter.
 
     The draw comes as late as the filter did, so that those before it change nothing between the two.
@@ -99,7 +109,7 @@ def control(database: Database, name: str, number: int, body: ControlIn) -> tupl
         raise Conflict(f"'{body.filter}' kept {kept} in {name}@{number}: a random draw of as many is the same")
     filters[place] = {"kind": "select", "count": line["kept"], "seed": body.seed}
     values = version.model_dump(include={"batches", "intended_use", "split", "base", "overrides"})
-    return order(database, VersionIn(name=name, recipe=version.recipe | {"filters": filters}, **values))
+    return order(database, VersionIn(name=name, recipe=version.recipe | {"filters": filters}, **values), caller)
 
 
 EXAMPLES_MAX = 50

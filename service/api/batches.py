@@ -8,7 +8,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service import removal
-from service.access import Admin
+from service.access import Admin, CallerDep
+from service.acts import Act
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.shapes.batches import BatchOut, Sampling, SubmitOut, SubmitQuery
 from service.errors import Problem
@@ -16,7 +17,7 @@ from service.formats.columns import parse
 from service.formats.detect import Format, by_content, by_content_type, by_name
 from service.ingest import FIELDS, JUDGED, NATIVE, NEEDED
 from service.openai.multipart import Upload
-from service.store import batches, pass_rates
+from service.store import audit, batches, pass_rates
 from service.submission import Order, Spooled, accept, spool, spool_file
 from service.views import batch_out
 
@@ -123,16 +124,17 @@ def rates(batch_id: str, database: DatabaseDep, limit: Limit, after: int = 0) ->
 
 
 @router.delete("/{batch_id}", status_code=204)
-def remove(batch_id: str, database: DatabaseDep, _: Admin) -> None:
+def remove(batch_id: str, database: DatabaseDep, admin: Admin) -> None:
     """Delete an ended batch with its prompts and traces. 409 where a version, a batch or a run was made from them."""
-    removal.remove_batch(database, batch_id)
+    removal.remove_batch(database, batch_id, admin)
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchOut)
-def cancel(batch_id: str, database: DatabaseDep) -> BatchOut:
+def cancel(batch_id: str, database: DatabaseDep, caller: CallerDep) -> BatchOut:
     """Stop asking; answers that are stored stay."""
     with database.write() as session:
         batches.cancel(session, batch_id)
+        audit.record(session, caller, Act.BATCH_CANCELLED, batch_id)
     return _shown(database, batch_id)
 
 

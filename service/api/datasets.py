@@ -8,7 +8,8 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 
 from service import curation, download, removal
-from service.access import Admin
+from service.access import Admin, CallerDep
+from service.acts import Act
 from service.api.deps import After, DatabaseDep, Limit, SettingsDep
 from service.api.shapes.datasets import ControlIn, RebuildOut, VersionIn, VersionOut
 from service.api.shapes.exports import DownloadQuery
@@ -17,7 +18,7 @@ from service.exports import FORMATS, PARQUET
 from service.exports.sealed import Sealed
 from service.models import Job, VersionState
 from service.settings import Settings
-from service.store import datasets
+from service.store import audit, datasets
 from service.store.database import Database
 from service.training import refuse_blocked
 from service.views import ledger_row, version_out
@@ -26,9 +27,9 @@ router = APIRouter(prefix="/api/datasets", tags=["datasets"])
 
 
 @router.post("", response_model=VersionOut, status_code=202)
-def create(body: VersionIn, database: DatabaseDep, response: Response) -> VersionOut:
+def create(body: VersionIn, database: DatabaseDep, response: Response, caller: CallerDep) -> VersionOut:
     """Curate batches by a recipe into a new version; the same order again gives back the version it made (200)."""
-    version, new = curation.order(database, body)
+    version, new = curation.order(database, body, caller)
     response.status_code = 202 if new else 200
     with database.read() as session:
         return version_out(session, version)
@@ -63,15 +64,17 @@ def one_version(name: str, number: int, database: DatabaseDep) -> VersionOut:
 
 
 @router.delete("/{name}/versions/{number}", status_code=204)
-def remove(name: str, number: int, database: DatabaseDep, settings: SettingsDep, _: Admin) -> None:
+def remove(name: str, number: int, database: DatabaseDep, settings: SettingsDep, admin: Admin) -> None:
     """Delete a version's rows, ledger and folder; its number stays taken. 409 where something was made from it."""
-    removal.remove_version(database, settings, name, number)
+    removal.remove_version(database, settings, name, number, admin)
 
 
 @router.post("/{name}/versions/{number}/control", response_model=VersionOut, status_code=202)
-def control(name: str, number: int, body: ControlIn, database: DatabaseDep, response: Response) -> VersionOut:
+def control(
+    name: str, number: int, body: ControlIn, database: DatabaseDep, response: Response, caller: CallerDep
+) -> VersionOut:
     """Curate the same batches with chance in place of one filter, keeping as many: what the filter is worth."""
-    version, new = curation.control(database, name, number, body)
+    version, new = curation.control(database, name, number, body, caller)
     response.status_code = 202 if new else 200
     with database.read() as session:
         return version_out(session, version)
@@ -121,6 +124,7 @@ def take(
     database: DatabaseDep,
     settings: SettingsDep,
     query: Annotated[DownloadQuery, Query()],
+    caller: CallerDep,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Download the export folder as a zip (`parquet`), or one split as JSON lines in one of the other formats.
@@ -139,6 +143,9 @@ def take(
     headers = {"ETag": tag, "Content-Disposition": f'attachment; filename="{name}-v{number}.{ending}"'}
     if if_none_match is not None and tag in (each.strip() for each in if_none_match.split(",")):
         return Response(status_code=304, headers=headers)
+    asked = query.model_dump(mode="json", exclude_defaults=True) | {"format": query.format}
+    with database.write() as session:  # before the first byte: nobody takes anything away unnoticed
+        audit.record(session, caller, Act.VERSION_DOWNLOADED, f"{name}@{number}", **asked)
     return StreamingResponse(chunks, media_type=kind, headers=headers)
 
 

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
 
+from service.access import CallerDep
+from service.acts import Act
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.events import follow
 from service.api.shapes.runs import RunIn, RunOut
 from service.errors import Conflict, NotFound
 from service.models import Run
-from service.store import runs
+from service.store import audit, runs
 from service.training import order
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
@@ -50,10 +52,12 @@ def one(run_id: str, database: DatabaseDep) -> Run:
 
 
 @router.post("/{run_id}/cancel", response_model=RunOut)
-def cancel(run_id: str, database: DatabaseDep) -> Run:
+def cancel(run_id: str, database: DatabaseDep, caller: CallerDep) -> Run:
     """Stop a training; its checkpoints stay."""
     with database.write() as session:
-        return runs.cancel(session, run_id)
+        run = runs.cancel(session, run_id)
+        audit.record(session, caller, Act.RUN_CANCELLED, run_id)
+        return run
 
 
 @router.post("/{run_id}/pause", response_model=RunOut)

@@ -5,19 +5,22 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from service.access import Admin
+from service.acts import Act
 from service.api.deps import DatabaseDep, SettingsDep
 from service.api.shapes.teachers import Probe, TeacherIn, TeacherOut
 from service.errors import Problem
 from service.models import Teacher
 from service.probe import probe
-from service.store import teachers
+from service.store import audit, teachers
 from service.urls import AddressRefused, check_reachable
 
 router = APIRouter(prefix="/api/teachers", tags=["teachers"])
 
 
 @router.post("", response_model=TeacherOut, status_code=201)
-def register(body: TeacherIn, database: DatabaseDep, settings: SettingsDep, response: Response, _: Admin) -> Teacher:
+def register(
+    body: TeacherIn, database: DatabaseDep, settings: SettingsDep, response: Response, admin: Admin
+) -> Teacher:
     """Register a teacher, or bring the one of that name up to date (200)."""
     for field, address in [("base_url", body.base_url), *(("replicas", each) for each in body.replicas)]:
         try:
@@ -25,8 +28,12 @@ def register(body: TeacherIn, database: DatabaseDep, settings: SettingsDep, resp
         except AddressRefused as error:
             raise Problem(f"{field}: {error}", [{"field": field, "message": str(error)}]) from error
     with database.write() as session:
-        teacher, new = teachers.register(session, body.model_dump())
-    response.status_code = 201 if new else 200
+        teacher, before = teachers.register(session, body.model_dump())
+        changes = teachers.changes(before, teacher)
+        if before is None or changes:
+            act = Act.TEACHER_ADDED if before is None else Act.TEACHER_CHANGED
+            audit.record(session, admin, act, teacher.name, **changes)
+    response.status_code = 201 if before is None else 200
     return teacher
 
 

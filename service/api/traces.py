@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from service.access import CallerDep
+from service.acts import Act
 from service.api.deps import After, DatabaseDep, Limit
 from service.api.shapes.traces import ReviewIn, TraceDetail, WhyOut
-from service.store import traces
+from service.store import audit, traces
 from service.store.traces import TraceFilter
 from service.views import trace_detail, trace_out
 from service.why import why
@@ -40,9 +42,10 @@ def why_(trace_id: int, database: DatabaseDep, version: str | None = None) -> Wh
 
 
 @router.patch("/{trace_id}", response_model=TraceDetail)
-def review(trace_id: int, body: ReviewIn, database: DatabaseDep) -> TraceDetail:
+def review(trace_id: int, body: ReviewIn, database: DatabaseDep, caller: CallerDep) -> TraceDetail:
     """Keep or reject a trace by hand, with a name; the next curation follows it."""
     with database.write() as session:
         traces.review(session, trace_id, **body.model_dump())
+        audit.record(session, caller, Act.TRACE_REVIEWED, str(trace_id), outcome=body.outcome, author=body.author)
     with database.read() as session:
         return trace_detail(session, trace_id)

@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli import (
+    audit,
     batches,
     benchmarks,
     datasets,
@@ -150,6 +151,7 @@ key.command()(keys.make)
 key.command("list")(keys.list_keys)
 key.command()(keys.revoke)
 app.add_typer(key, name="key")
+app.command()(audit.audit)
 app.command()(doctor.doctor)
 
 

@@ -1,5 +1,6 @@
 """The tables. Times are Unix seconds (UTC) as floats: both databases compare them and the OpenAI door rounds them."""
 
+from service.models.audit import Audit
 from service.models.batches import Batch, BatchState, Failure, Prompt
 from service.models.benchmarks import Benchmark
 from service.models.datasets import Dataset, DatasetVersion, VersionState
@@ -14,6 +15,7 @@ from service.models.traces import Review, Trace, VerdictRow
 
 __all__ = [
     "ApiKey",
+    "Audit",
     "Batch",
     "BatchState",
     "Benchmark",

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 
+from service.access import CallerDep
+from service.acts import Act
 from service.api.deps import DatabaseDep, SettingsDep
 from service.errors import NotFound
 from service.models import Batch, BatchState
@@ -24,7 +26,7 @@ from service.openai.shapes import (
     Usage,
 )
 from service.openai.words import ENDPOINT
-from service.store import batches, completions, files
+from service.store import audit, batches, completions, files
 from service.store.database import Database
 from service.submission import Order, Spooled, accept
 
@@ -97,13 +99,14 @@ def retrieve(batch_id: str, database: DatabaseDep) -> BatchObject:
 
 
 @router.post("/{batch_id}/cancel", response_model=BatchObject)
-def cancel(batch_id: str, database: DatabaseDep) -> BatchObject:
+def cancel(batch_id: str, database: DatabaseDep, caller: CallerDep) -> BatchObject:
     """Stop asking, at once; what is stored stays, and what is not stands in the error file as `batch_cancelled`."""
     completions.expire_due(database)
     with database.write() as session:
         # Asked twice, by a client that did not hear the first answer, it is the same cancellation.
         if _get(session, batch_id).state != BatchState.CANCELLED:
             batches.cancel(session, batch_id)
+            audit.record(session, caller, Act.BATCH_CANCELLED, batch_id)
     return _shown(database, batch_id)
 
 

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from service.access import CallerDep
+from service.acts import Act
 from service.api.deps import DatabaseDep, SettingsDep
 from service.openai.bodies import completion
 from service.openai.errors import Refused
@@ -16,7 +18,7 @@ from service.openai.shapes import (
     PageSize,
     StoreMessage,
 )
-from service.store import completions
+from service.store import audit, completions
 from service.store.completions import STANDING, Stored, line_completion_id
 
 router = APIRouter(prefix="/chat/completions", tags=["OpenAI: chat completions"])
@@ -78,10 +80,11 @@ def update(completion_id: str, body: MetadataIn, database: DatabaseDep) -> Compl
 
 
 @router.delete("/{completion_id}", response_model=CompletionDeleted)
-def delete(completion_id: str, database: DatabaseDep) -> CompletionDeleted:
+def delete(completion_id: str, database: DatabaseDep, caller: CallerDep) -> CompletionDeleted:
     """Take a kept completion out of sight and out of future datasets; its traces stay, rejected as `deleted`."""
     with database.write() as session:
         completions.delete(session, completion_id)
+        audit.record(session, caller, Act.COMPLETION_DELETED, completion_id)
     return CompletionDeleted(id=completion_id)
 
 

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from service.access import CallerDep
+from service.acts import Act
 from service.api.deps import DatabaseDep, SettingsDep
 from service.errors import Conflict, NotFound
 from service.models.files import File, Purpose
@@ -14,7 +16,7 @@ from service.openai.errors import Refused
 from service.openai.multipart import Upload
 from service.openai.outputs import OutputFile
 from service.openai.shapes import FileDeleted, FileObject, Order, Page, PageSize
-from service.store import files
+from service.store import audit, files
 from service.store.database import Database
 from service.submission import spool_file
 
@@ -112,13 +114,14 @@ def content(file_id: str, database: DatabaseDep, settings: SettingsDep) -> Respo
 
 
 @router.delete("/{file_id}", response_model=FileDeleted)
-def delete(file_id: str, database: DatabaseDep, settings: SettingsDep) -> FileDeleted:
+def delete(file_id: str, database: DatabaseDep, settings: SettingsDep, caller: CallerDep) -> FileDeleted:
     """Delete a file. An output file is only taken out of sight: the traces that it shows stay."""
     output = outputs.named(file_id)
     if output is not None:
         with database.write() as session:
             files.batch_of(session, file_id, output.batch_id)
             files.delete_output(session, file_id, output.filename)
+            audit.record(session, caller, Act.FILE_DELETED, file_id, filename=output.filename)
         return FileDeleted(id=file_id)
     with database.write() as session:
         file = files.get(session, file_id)
@@ -126,6 +129,7 @@ def delete(file_id: str, database: DatabaseDep, settings: SettingsDep) -> FileDe
         if batch_id is not None:
             raise Conflict(f"file '{file_id}' belongs to batch {batch_id}, which is still running; cancel it first")
         files.delete(session, file)
+        audit.record(session, caller, Act.FILE_DELETED, file_id, filename=file.filename)
     uploads.remove(uploads.path_of(settings, file_id))
     return FileDeleted(id=file_id)
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 
+from service.access import CallerDep
+from service.acts import Act
 from service.api.deps import DatabaseDep
 from service.errors import NotFound
 from service.models import Event, Run, RunState
@@ -21,7 +23,7 @@ from service.openai.fine_tuning_shapes import (
     Method,
 )
 from service.openai.shapes import Page
-from service.store import events, runs
+from service.store import audit, events, runs
 from service.store.database import Database
 from service.training import order
 
@@ -85,9 +87,12 @@ def retrieve(job_id: str, database: DatabaseDep) -> JobObject:
 
 
 @router.post("/{job_id}/cancel", response_model=JobObject)
-def cancel(job_id: str, database: DatabaseDep) -> JobObject:
+def cancel(job_id: str, database: DatabaseDep, caller: CallerDep) -> JobObject:
     """Stop a training for good."""
-    return _moved(database, job_id, runs.cancel)
+    with database.write() as session:
+        run = runs.cancel(session, job_id)
+        audit.record(session, caller, Act.RUN_CANCELLED, job_id)
+        return _object(run)
 
 
 @router.post("/{job_id}/pause", response_model=JobObject)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from service.access import by_method
-from service.pages import batches, datasets, errors, home, runs, sign_in, teachers, traces
+from service.pages import audit, batches, datasets, errors, home, runs, sign_in, teachers, traces
 from service.pages.rendering import HERE
 
 
@@ -26,7 +26,7 @@ class _Static(StaticFiles):
 
 def install(app: FastAPI) -> None:
     """Add the pages, their static files and their errors. Call it after `service.errors.install`."""
-    for room in (home, teachers, batches, traces, datasets, runs):
+    for room in (home, teachers, batches, traces, datasets, runs, audit):
         app.include_router(room.router, dependencies=[Depends(by_method)])
     app.include_router(sign_in.router)  # before there is a key, no scope can be asked for
     app.mount("/static", _Static(directory=HERE / "static"), name="static")

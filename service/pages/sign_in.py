@@ -6,8 +6,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from service.access import scope_of
-from service.api.deps import DatabaseDep, SettingsDep
+from service.access import Throttled, admitted, caller_of
+from service.api.deps import SettingsDep
 from service.pages.rendering import HEADERS, page
 from service.sessions import COOKIE, SESSION_S, opened, sealed
 from service.store.keys import token_hash
@@ -18,25 +18,29 @@ WRONG = "This key opens nothing: it was mistyped, or an admin revoked it."
 
 
 @router.get("/sign-in")
-def form(request: Request, database: DatabaseDep, settings: SettingsDep, to: str = "/") -> Response:
+def form(request: Request, settings: SettingsDep, to: str = "/") -> Response:
     """Ask for a key, or say that there is no need to."""
-    held = scope_of(opened(request, settings) or "", settings, database) if settings.api_key else None
-    return page("sign_in.html", needed=settings.api_key is not None, scope=held, to=_own(to), wrong="")
+    held = caller_of(opened(request, settings) or "", request) if settings.api_key else None
+    return page("sign_in.html", needed=settings.api_key is not None, held=held, to=_own(to), wrong="")
 
 
 @router.post("/sign-in")
 def sign_in(
     request: Request,
-    database: DatabaseDep,
     settings: SettingsDep,
     key: Annotated[str, Form(max_length=1024)] = "",
     to: Annotated[str, Form(max_length=4096)] = "/",
 ) -> Response:
     """Set the cookie and go on to where the person wanted to be."""
     token_sha256 = token_hash(key.strip())
-    if settings.api_key is None or scope_of(token_sha256, settings, database) is None:
-        needed = settings.api_key is not None
-        return page("sign_in.html", status=401, needed=needed, scope=None, to=_own(to), wrong=WRONG)
+    if settings.api_key is None:
+        return page("sign_in.html", status=401, needed=False, held=None, to=_own(to), wrong=WRONG)
+    try:
+        held, wrong, status = admitted(token_sha256, request), WRONG, 401
+    except Throttled as error:
+        held, wrong, status = None, f"{error.detail}.", error.status
+    if held is None:
+        return page("sign_in.html", status=status, needed=True, held=None, to=_own(to), wrong=wrong)
     answer = RedirectResponse(_own(to), 303, HEADERS)
     secure = request.url.scheme == "https"
     value = sealed(token_sha256, settings)

@@ -25,11 +25,10 @@ def make(session: Session, name: str, scope: Scope) -> tuple[ApiKey, str]:
     return key, token
 
 
-def scope_of(session: Session, token_sha256: str) -> Scope | None:
-    """Return what the token with this hash allows, None when there is no such key or it was revoked."""
+def valid(session: Session, token_sha256: str) -> ApiKey | None:
+    """Return the key whose token has this hash, None when there is no such key or it was revoked."""
     query = select(ApiKey).where(ApiKey.token_sha256 == token_sha256, col(ApiKey.revoked_at).is_(None))
-    key = session.exec(query).first()
-    return Scope(key.scope) if key else None
+    return session.exec(query).first()
 
 
 def every(session: Session) -> Sequence[ApiKey]:
@@ -37,11 +36,13 @@ def every(session: Session) -> Sequence[ApiKey]:
     return session.exec(select(ApiKey).order_by(col(ApiKey.created_at).desc())).all()
 
 
-def revoke(session: Session, key_id: str) -> ApiKey:
-    """End a key; it opens nothing from now on."""
+def revoke(session: Session, key_id: str) -> tuple[ApiKey, bool]:
+    """End a key; it opens nothing from now on. Return it and whether it was valid until now."""
     key = session.get(ApiKey, key_id)
     if key is None:
         raise NotFound(f"no key has the id '{key_id}'")
-    key.revoked_at = key.revoked_at or time.time()
-    session.add(key)
-    return key
+    valid_until_now = key.revoked_at is None
+    if valid_until_now:
+        key.revoked_at = time.time()
+        session.add(key)
+    return key, valid_until_now

@@ -35,12 +35,15 @@ PROMPT_ROWS = 1_000
 NAMED_MAX = 5
 
 
-def begin_version(session: Session, dataset: str, number: int) -> DatasetVersion:
-    """Take a version out of use. Conflict names what was made from it, or is being made."""
+def begin_version(session: Session, dataset: str, number: int) -> tuple[DatasetVersion, bool]:
+    """Take a version out of use; return it and whether it was in use until now.
+
+    Conflict names what was made from it, or is being made.
+    """
     version = datasets.version(session, dataset, number)
     label = f"{dataset}@{number}"
     if version.state == VersionState.DELETED:
-        return version
+        return version, False
     if version.state == VersionState.CURATING:
         raise Conflict(f"{label} is being curated; wait until it is sealed or has failed")
     if queue.unfinished(session, label):
@@ -60,7 +63,7 @@ def begin_version(session: Session, dataset: str, number: int) -> DatasetVersion
     version.state, version.detail = VersionState.DELETED, f"deleted; it was {version.state}"
     session.add(version)
     events.emit(session, "version.deleted", label)
-    return version
+    return version, True
 
 
 def clear_ledger(session: Session, version_id: int) -> bool:
@@ -77,11 +80,14 @@ def end_version(session: Session, version_id: int) -> None:
         session.add(version)
 
 
-def begin_batch(session: Session, batch_id: str) -> Batch:
-    """Take a batch out of use. Conflict names the versions, batches and runs that were made from it."""
+def begin_batch(session: Session, batch_id: str) -> tuple[Batch, bool]:
+    """Take a batch out of use; return it and whether it was in use until now.
+
+    Conflict names the versions, batches and runs that were made from it.
+    """
     batch = batches.get(session, batch_id)
     if batch.state == BatchState.DELETING:
-        return batch
+        return batch, False
     if batch.id.startswith(STANDING):
         raise Conflict(f"{batch_id} holds stored chat completions; they are deleted one by one at /v1/chat/completions")
     if batch.state not in ENDED:
@@ -106,7 +112,7 @@ def begin_batch(session: Session, batch_id: str) -> Batch:
     batch.state, batch.finished_at = BatchState.DELETING, time.time()
     session.add(batch)
     events.emit(session, "batch.deleting", batch_id)
-    return batch
+    return batch, True
 
 
 def clear_batch(session: Session, batch_id: str) -> bool:

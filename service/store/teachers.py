@@ -10,16 +10,24 @@ from service.errors import Conflict, NotFound, nearest
 from service.models import Teacher
 
 
-def register(session: Session, values: dict[str, Any]) -> tuple[Teacher, bool]:
-    """Add the teacher or bring the known one of that name up to `values`; return it and whether it is new."""
+def register(session: Session, values: dict[str, Any]) -> tuple[Teacher, dict[str, Any] | None]:
+    """Add the teacher or bring the known one of that name up to `values`; return it and what it was, None if new."""
     known = session.get(Teacher, values["name"])
     if known is None:
         teacher = Teacher(**values)
         session.add(teacher)
-        return teacher, True
+        return teacher, None
+    before = {name: getattr(known, name) for name in values}
     known.sqlmodel_update(values)
     session.add(known)
-    return known, False
+    return known, before
+
+
+def changes(before: dict[str, Any] | None, teacher: Teacher) -> dict[str, Any]:
+    """Return what of a teacher is new, or has another value than before: `[old, new]`."""
+    if before is None:
+        return {"base_url": teacher.base_url, "model": teacher.model, "license": teacher.license}
+    return {name: [old, getattr(teacher, name)] for name, old in before.items() if old != getattr(teacher, name)}
 
 
 def get(session: Session, name: str) -> Teacher:

@@ -217,3 +217,6 @@ def test_keys_are_made_listed_and_revoked(call: Call) -> None:
     assert "valid" in call("key", "list").stdout
     assert call("key", "revoke", made["id"]).exit_code == 0
     assert "revoked" in call("key", "list").stdout
+    told = json.loads(call("audit", "--subject", made["id"], "--json").stdout)["data"]
+    assert [row["act"] for row in told] == ["key.revoked", "key.made"]
+    assert "name=alice" in call("audit", "--act", "key.revoked").stdout

@@ -6,7 +6,10 @@ from typing import Any
 
 import orjson
 import zstandard
+from sqlmodel import Session
 
+from service.acts import Act
+from service.caller import BOOTSTRAP, Caller
 from service.models import (
     Batch,
     BatchState,
@@ -26,6 +29,8 @@ from service.models import (
     VerdictRow,
     VersionState,
 )
+from service.scopes import Scope
+from service.store import audit
 from service.store.database import Database
 from tests.service.pages.report import HOSTILE, REPORT
 
@@ -78,6 +83,7 @@ def fill(database: Database, data_dir: Path) -> None:
         )
         session.add_all(_runs())
         session.add_all(_events())
+        _audit(session)
     folder = data_dir / "datasets/arithmetic/v1"
     folder.mkdir(parents=True)
     (folder / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n\n# arithmetic, version 1\n\n{HOSTILE[3]}\n")
@@ -92,6 +98,19 @@ CHART = (
     '<rect x="90" y="20" width="60" height="18" fill="#aaa"/><rect x="90" y="50" width="180" height="18" fill="#187"/>'
     '<rect x="90" y="80" width="290" height="18" fill="#444"/></svg>'
 )
+
+
+def _audit(session: Session) -> None:
+    admin = Caller(Scope.ADMIN, BOOTSTRAP, None, "127.0.0.1")
+    ada = Caller(Scope.SUBMIT, "Ada", "key_5d41402abc4b2a76b9719d91", "192.0.2.17")
+    audit.record(session, admin, Act.TEACHER_ADDED, "big", model="Qwen/Qwen3-32B", license="apache-2.0")
+    audit.record(session, admin, Act.KEY_MADE, ada.key_id or "", name=ada.name, scope="submit")
+    audit.refused(session, Act.KEY_REFUSED, "192.0.2.99", path=f"/api/{HOSTILE[0]}", sha256="9f86d081")
+    audit.record(
+        session, ada, Act.LICENCE_OVERRIDDEN, "arithmetic@1", licence="mystery-1.0", reason="asked the authors"
+    )
+    audit.record(session, ada, Act.TRACE_REVIEWED, "5", outcome="keep", author="Ada")
+    audit.record(session, ada, Act.VERSION_DOWNLOADED, "arithmetic@1", format="parquet")
 
 
 def _teachers() -> list[Teacher]:
