@@ -60,7 +60,9 @@ def order(database: Database, body: VersionIn, caller: Caller) -> tuple[DatasetV
     """Start a curation, or return the version that the same order gave before; and whether it is new."""
     with database.read() as session:
         recipe = pinned(session, parse_recipe(body.recipe))
-    split = body.split.model_dump()
+    split = body.split.kept()
+    if stray := sorted(set(body.split.eval_batches) - set(body.batches)):
+        raise Problem(f"split.eval_batches: {stray[0]} is not among the version's batches")
     overrides = [override.model_dump() for override in body.overrides]
     identity = [recipe.digest(), body.batches, split, body.intended_use, body.base, overrides]
     values: dict[str, Any] = {

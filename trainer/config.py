@@ -67,6 +67,9 @@ class Training(BaseModel):
     """Branch, tag or commit on the hub. The commit it meant is written into the report."""
     license: str | None = None
     """SPDX id the student may be given, as the licence check found; None: the card says that it is to be settled."""
+    license_unknown: Literal["refuse", "train"] = "refuse"
+    """What to do with a version of which nobody knows all licences: `train` on it all the same, as on a file that was
+    uploaded for this. The card says that they are to be settled. What is forbidden stays so."""
     chat_template: Annotated[str, Field(pattern=r"\.(jinja|j2)$")] | None = None
     """Jinja file in place of the student's own template, for bases that have none or drop reasoning. It goes into the
     student, hence the suffix: no other file of this machine shall."""
@@ -85,6 +88,8 @@ class Training(BaseModel):
     learning_rate: PositiveFloat | Literal["auto"] = "auto"
     """auto: by size, from 2e-3 up to a million parameters down to 2e-5 from a billion on; LoRA ten times that.
     `on_policy` and `preference` take a twentieth of it."""
+    learning_rate_multiplier: PositiveFloat = 1.0
+    """On the learning rate, whether it was found or given; OpenAI's knob of this name."""
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
     """Share of the steps over which the rate rises from 0."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -43,14 +43,15 @@ class Folder:
         return f"{self.manifest.dataset}@{self.manifest.version}"
 
 
-def open_folder(path: Path) -> Folder:
-    """Check manifest, licence and every file's bytes, and return the folder.
+def open_folder(path: Path, *, license_unknown: Literal["refuse", "train"] = "refuse") -> Folder:
+    """Check manifest, licence and every file's bytes, and return the folder; the knob is that of `Training`.
 
     Raises TrainerError: `no_manifest`, `manifest_unreadable`, `unknown_format`, `licence_blocked`, `file_missing`,
     `file_changed`, `no_training_rows`, `columns_missing`.
     """
     manifest = _read_manifest(path / "manifest.json")
-    _check_licence(manifest)
+    if not (manifest.licence.decision == "unknown" and license_unknown == "train"):
+        _check_licence(manifest)
     for part in [*_parts(manifest.splits), manifest.rejected]:
         _check_part(path, part, COLUMNS)
     for part in _parts(manifest.soft_labels.splits) if manifest.soft_labels else ():

@@ -43,7 +43,7 @@ def rehearse(config: Training, dataset: Path, out: Path | None, supervisor: Supe
     """
     if out is not None:
         _make(out, dataset)
-    folder = open_folder(dataset)
+    folder = open_folder(dataset, license_unknown=config.license_unknown)
     base = find_base(config.student, config.revision)
     tokenizer: Any = load_tokenizer(base.path, config.chat_template, config.eos_token)
     dialect, survives = find_or_show(tokenizer, config.completion)

@@ -124,7 +124,8 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
         "per_device_train_batch_size": config.batch_size,
         "per_device_eval_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
-        "learning_rate": pick_learning_rate(
+        "learning_rate": config.learning_rate_multiplier
+        * pick_learning_rate(
             config.learning_rate, prepared.parameters, lora=config.lora is not None, factor=config.rate_factor
         ),
         "lr_scheduler_type": config.schedule,

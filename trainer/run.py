@@ -15,7 +15,7 @@ from trainer.methods import METHODS
 from trainer.settings import read_settings
 from trainer.supervisor import Supervisor, is_main_process
 
-NOT_THE_TRAINING = {"evaluation", "keep_checkpoints", "license"}
+NOT_THE_TRAINING = {"evaluation", "keep_checkpoints", "license", "license_unknown"}
 """Settings that may change between two starts of one run: the student stays the same."""
 
 
@@ -28,7 +28,7 @@ def run(
     """
     with _owned(out):
         supervisor.log_to(out)
-        folder = open_folder(dataset)
+        folder = open_folder(dataset, license_unknown=config.license_unknown)
         _same_run(method, config, folder, out)
         supervisor.emit(
             "started",
@@ -52,7 +52,8 @@ def evaluate_again(
         method, config = read_run(out)
         config = read_settings(method, config.model_dump(mode="json"), changes)
         supervisor.log_to(out)
-        _measure(method, config, open_folder(dataset), out, evaluation, supervisor)
+        folder = open_folder(dataset, license_unknown=config.license_unknown)
+        _measure(method, config, folder, out, evaluation, supervisor)
         supervisor.emit("finished", student=str(out / "student"), report=str(out / "report.json"))
 
 

@@ -220,6 +220,8 @@ class Curation:
         earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
         precedent = Precedent.of(earlier, reuse, version, recipe, reviews) if earlier else None
         self._splits = Splits.of(version.split, self._prompts(spans), self._settings.data_dir / "sketches")
+        held = [span for span in spans if span.batch_id in version.split.get("eval_batches", ())]
+        self._splits.hold_back(text for page in self._prompts(held) for _, text in page)
         if precedent and precedent.copied:
             self._take_over(precedent)
         funnel = Funnel(recipe, precedent.behind if precedent else ())

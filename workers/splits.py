@@ -41,6 +41,8 @@ class Splits:
         self._wanted = wanted
         self._near = near or {}
         """For prompts that are nearly the same as an earlier one, where that one stands between 0 and 1."""
+        self._held: set[bytes] = set()
+        """Fingerprints of the prompts that were named for the eval split."""
 
     @classmethod
     def of(cls, wanted: Mapping[str, Any], prompts: Iterable[Sequence[tuple[int, str]]], folder: Path) -> "Splits":
@@ -62,8 +64,14 @@ class Splits:
             firsts = ((number, groups.first(number)) for number in range(len(ids)))
             return cls(wanted, {ids[number]: places[first] for number, first in firsts if first != number})
 
+    def hold_back(self, texts: Iterable[str]) -> None:
+        """Put these prompts, and any with the same text, into the eval split; each takes about 100 bytes."""
+        self._held.update(map(fingerprint, texts))
+
     def __call__(self, prompt_id: int, text: str) -> str:
         """Return the split of a prompt."""
+        if self._held and fingerprint(text) in self._held:
+            return "eval"
         near = self._near.get(prompt_id)
         return split_of(text, self._wanted) if near is None else _split_at(near, self._wanted)
 

@@ -60,6 +60,8 @@ class Training:
         self._job, self._run, self._database, self._settings, self._stopping = job, run, database, settings, stopping
         self._dataset = (settings.data_dir / version.path).resolve()
         self._folder = (settings.data_dir / "runs" / run.id).resolve()
+        self._evaluation = [*run.evaluation, *(version.split.get("eval_batches", []) if run.files else [])]
+        """A validation file measures the student too, as far as its lines have references."""
         self._news: dict[str, dict[str, Any]] = {}
         """The newest event of each kind that is not in the database yet."""
         self._failure = ("", "")
@@ -80,12 +82,14 @@ class Training:
 
     def _prepare(self) -> list[str]:
         config = self._folder / "config.json"
-        config.write_bytes(orjson.dumps(self._run.config, option=orjson.OPT_INDENT_2))
+        # Whoever uploads a file for a training may learn from it; to pass it on is another matter.
+        asked = {"license_unknown": "train"} if self._run.files else {}
+        config.write_bytes(orjson.dumps(asked | self._run.config, option=orjson.OPT_INDENT_2))
         arguments = ["--student", self._run.student, "--out", str(self._folder), "--config", str(config)]
-        if self._run.evaluation:
+        if self._evaluation:
             evaluation = self._folder / "evaluation.parquet"
             partial = evaluation.with_suffix(".partial")
-            write_evaluation(self._database.database, self._run.evaluation, partial)
+            write_evaluation(self._database.database, self._evaluation, partial)
             refuse_leaks(self._dataset, partial)
             partial.rename(evaluation)
             arguments += ["--evaluation", str(evaluation)]

@@ -29,7 +29,7 @@ TROUBLE_S = 30.0
 """Pause before a job is tried again that a worker stumbled over."""
 
 Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
-ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.REWRITE, JobKind.RENDER, JobKind.TRAIN)
+ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.REWRITE, JobKind.RENDER, JobKind.INTAKE, JobKind.TRAIN)
 
 
 def work_of(kind: JobKind) -> Work:
@@ -50,6 +50,10 @@ def work_of(kind: JobKind) -> Work:
         from workers.render import render
 
         return render
+    if kind == JobKind.INTAKE:
+        from workers.intake import intake
+
+        return intake
     from workers.train import train
 
     return train

@@ -11,12 +11,11 @@ from service.api.shapes.batches import SubmitOut
 from service.api.shapes.imports import ImportQuery
 from service.errors import Problem
 from service.formats.detect import Format, by_content
+from service.importing import Provenance, take_in
 from service.imports import SOURCES
-from service.imports.group import grouped
-from service.imports.source import Origin, Source
-from service.ingest import Form
-from service.store import batches, imports
-from service.submission import Intake, Order, Spooled, accept, spool_file
+from service.imports.source import Source
+from service.store import batches
+from service.submission import Spooled, spool_file
 from service.views import batch_out
 
 router = APIRouter(prefix="/api/imports", tags=["imports"])
@@ -66,27 +65,16 @@ async def take(
     if query.map and source.columns is None:
         raise Problem(f"map: rows of '{source.name}' have one shape; leave it out")
     columns = source.columns(query.map) if source.columns else None
-    about = {"format": source.name, "file": query.file, "license": query.known_license, "model": query.model}
-    about["prompts_license"] = query.prompts_license
-    order = Order([query.teacher], 1, {}, {}, idempotency_key, {"imported": about})
-    intake = Intake(
-        ready=lambda session, _: imports.check_teacher(session, query.teacher, query.known_license),
-        join=grouped,
-        keep=imports.keep_chunk,
-        open=lambda session, batch, _: imports.complete(session, batch),
+    of = Provenance(
+        query.teacher, query.known_license, query.model, prompts_license=query.prompts_license, file=query.file
     )
     with spool_file(settings) as path:
         said, sha256 = await spool_body(request, path)
         body = Spooled(path, sha256, _checked(by_content(path, said), source), columns)
-        form = _form(source, Origin(source.name, query.file, query.prompts_license))
-        batch, new = await run_in_threadpool(accept, database, settings, order, body, form, intake)
+        batch, new = await run_in_threadpool(take_in, database, settings, source, body, of, idempotency_key)
     response.status_code = 201 if new else 200
     shown = await run_in_threadpool(_shown, database, batch.id)
     return SubmitOut(**shown, new=new)
-
-
-def _form(source: Source, origin: Origin) -> Form:
-    return Form(lambda data, line: source.row(data, line, origin), source.fields)
 
 
 def _checked(form: Format, source: Source) -> Format:

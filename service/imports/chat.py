@@ -6,6 +6,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 
+def joined(value: Any) -> Any:
+    """Return parts of text as one; parts of another kind have no place here, and whatever is no list stays."""
+    if not isinstance(value, list):
+        return value
+    texts = [part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    if len(texts) < len(value):
+        raise ValueError("only parts of text are taken")
+    return "".join(texts)
+
+
 class Asked(BaseModel):
     """A message that was asked. Fields beside its text, such as a stored message's id, are not kept."""
 
@@ -17,13 +27,7 @@ class Asked(BaseModel):
     @field_validator("content", mode="before")
     @classmethod
     def _text(cls, value: Any) -> Any:
-        """Join parts of text; parts of another kind have no place here."""
-        if not isinstance(value, list):
-            return value
-        texts = [part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str)]
-        if len(texts) < len(value):
-            raise ValueError("only parts of text are taken")
-        return "".join(texts)
+        return joined(value)
 
 
 def messages_of(asked: Iterable[Asked]) -> list[dict[str, str]]:

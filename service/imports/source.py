@@ -15,7 +15,8 @@ from service.teachers.openai_reply import completions
 from service.teachers.protocol import TeacherError
 
 Row = dict[str, Any]
-"""A prompt's columns, with the columns of its answers in `traces` and of those that never came in `failures`."""
+"""A prompt's columns, with the columns of its answers in `traces` and of those that never came in `failures`. An answer
+that its source says is a bad one has the columns of a person's review under `review`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ class Purpose(StrEnum):
     """One request a line; checked in full when it is uploaded."""
     FINE_TUNE = "fine-tune"
     """One example a line."""
+    FINE_TUNE_RESULTS = "fine-tune-results"
+    """The losses of a training: read from what its trainer told, never uploaded."""
     BATCH_OUTPUT = "batch_output"
     """What a batch answered or could not answer: read from its traces, never uploaded."""
 

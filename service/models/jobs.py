@@ -15,6 +15,8 @@ class JobKind(StrEnum):
     CURATE = "curate"
     RENDER = "render"
     """A version shown as a student would read it; the answer lies in a folder."""
+    INTAKE = "intake"
+    """Uploaded files of a run become the version that it is trained on."""
     TRAIN = "train"
     RESCORE = "rescore"
     """Soft labels for stored traces: a range of one batch's prompts, for one teacher that scores them."""

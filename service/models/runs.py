@@ -11,6 +11,8 @@ from service.models.columns import created, json_field, new_id, text_field, word
 class RunState(StrEnum):
     """OpenAI's words for a fine-tuning job, and one that it has no word for."""
 
+    VALIDATING = "validating_files"
+    """Uploaded files become the version that is to be trained on."""
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -24,12 +26,17 @@ class Run(SQLModel, table=True):
 
     id: str = Field(default_factory=lambda: new_id("run"), primary_key=True)
     dataset: str
-    version: int
+    version: int = 0
+    """0 until uploaded files have become one."""
+    files: dict[str, Any] | None = json_field(nullable=True)
+    """The uploaded files it learns from, and whose they are; None where it was ordered on a version."""
     method: str
     student: str
     """The base: a folder or a hub name."""
     config: dict[str, Any] = json_field(dict)
     """The method's own knobs, checked by the trainer."""
+    launch: dict[str, Any] | None = json_field(nullable=True)
+    """How several processes are started for it; None for a single one."""
     evaluation: list[str] = json_field(list)
     """Batches whose prompts measure the student; empty means the version's test split."""
     idempotency_key: str | None = Field(default=None, unique=True)

@@ -10,18 +10,20 @@ from service.access import CallerDep
 from service.acts import Act
 from service.api.deps import DatabaseDep, SettingsDep
 from service.errors import Conflict, NotFound
+from service.models import Run
 from service.models.files import File, Purpose
-from service.openai import outputs, uploads
+from service.openai import metrics, outputs, uploads
 from service.openai.errors import Refused
 from service.openai.multipart import Upload
 from service.openai.outputs import OutputFile
 from service.openai.shapes import FileDeleted, FileObject, Order, Page, PageSize
-from service.store import audit, files
+from service.store import audit, files, runs
 from service.store.database import Database
 from service.submission import spool_file
 
 router = APIRouter(prefix="/files", tags=["OpenAI: files"])
 
+METRICS = "step_metrics.csv"
 UPLOADED = (Purpose.BATCH, Purpose.FINE_TUNE)
 FORM = {
     "requestBody": {
@@ -84,8 +86,13 @@ def list_files(
 
 
 @router.get("/{file_id}", response_model=FileObject)
-def retrieve(file_id: str, database: DatabaseDep) -> FileObject:
+def retrieve(file_id: str, database: DatabaseDep, settings: SettingsDep) -> FileObject:
     """Return a file. The size of one that a running batch writes is its size right now."""
+    if run_id := metrics.run_of(file_id):
+        run = _finished(database, run_id)
+        size = len(metrics.content(settings, run))
+        made = {"created_at": int(run.finished_at or 0), "filename": METRICS, "purpose": Purpose.FINE_TUNE_RESULTS}
+        return FileObject(id=file_id, bytes=size, **made)
     output = outputs.named(file_id)
     if output is None:
         with database.read() as session:
@@ -100,6 +107,9 @@ def retrieve(file_id: str, database: DatabaseDep) -> FileObject:
 @router.get("/{file_id}/content", response_class=Response)
 def content(file_id: str, database: DatabaseDep, settings: SettingsDep) -> Response:
     """Return the bytes of a file. What a batch writes can be read at any time, up to its last stored answer."""
+    if run_id := metrics.run_of(file_id):
+        disposition = {"Content-Disposition": f'attachment; filename="{METRICS}"'}
+        return Response(metrics.content(settings, _finished(database, run_id)), 200, disposition, "text/csv")
     output = outputs.named(file_id)
     if output is None:
         with database.read() as session:
@@ -128,10 +138,20 @@ def delete(file_id: str, database: DatabaseDep, settings: SettingsDep, caller: C
         batch_id = files.needed_by(session, file_id)
         if batch_id is not None:
             raise Conflict(f"file '{file_id}' belongs to batch {batch_id}, which is still running; cancel it first")
+        if run_id := runs.reading(session, file_id):
+            raise Conflict(f"file '{file_id}' is being read for {run_id}; wait until that is queued, or cancel it")
         files.delete(session, file)
         audit.record(session, caller, Act.FILE_DELETED, file_id, filename=file.filename)
     uploads.remove(uploads.path_of(settings, file_id))
     return FileDeleted(id=file_id)
+
+
+def _finished(database: Database, run_id: str) -> Run:
+    with database.read() as session:
+        run = runs.student(session, run_id)
+    if run is None:
+        raise NotFound(f"no training with the id '{run_id}' has ended with a student, so it has no result file")
+    return run
 
 
 def _made_at(database: Database, output: OutputFile) -> int:

@@ -1,4 +1,7 @@
-"""`/v1/fine_tuning/jobs`: a run, in OpenAI's words. `training_file` is a sealed dataset version, `dataset:NAME@N`."""
+"""`/v1/fine_tuning/jobs`: a run, in OpenAI's words.
+
+`training_file` is an uploaded file, which then becomes a dataset version, or a sealed one: `dataset:NAME@N`.
+"""
 
 import time
 from typing import Annotated, Any
@@ -8,8 +11,10 @@ from fastapi import APIRouter, Header, Query, Request
 from service.access import CallerDep
 from service.acts import Act
 from service.api.deps import DatabaseDep
+from service.api.shapes.imports import UNKNOWN
 from service.errors import NotFound
 from service.models import Event, Run, RunState
+from service.openai import metrics
 from service.openai.errors import Refused
 from service.openai.fine_tuning_shapes import (
     METHODS,
@@ -26,15 +31,22 @@ from service.openai.shapes import Page
 from service.store import audit, events, runs
 from service.store.database import Database
 from service.training import order
+from service.training_files import TrainingFiles
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["OpenAI: fine-tuning"])
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 DATASET = "dataset:"
-OWN = {"n_epochs": "epochs", "batch_size": "batch_size", "beta": "beta"}
+OWN = {
+    "n_epochs": "epochs",
+    "batch_size": "batch_size",
+    "learning_rate_multiplier": "learning_rate_multiplier",
+    "beta": "beta",
+}
 """OpenAI's hyperparameters by the trainer's own names."""
 LEVELS = {"run.failed": "error", "run.cancelled": "warn", "run.paused": "warn"}
 TOLD = {
+    "run.validating": "The files are being checked and made a dataset version.",
     "run.queued": "The job waits for a worker that trains.",
     "run.started": "Training has begun.",
     "run.succeeded": "The student is trained and measured.",
@@ -56,10 +68,11 @@ def create(
         "idempotency_key": idempotency_key,
         "meta": body.metadata,
         "suffix": body.suffix or "",
+        "files": _files(body),
     }
     with database.write() as session:
         try:
-            run, _ = order(session, _dataset(body), values)
+            run, _ = order(session, body.training_file.removeprefix(DATASET), values)
         except NotFound as missing:
             raise Refused(missing.detail, param="training_file", code="invalid_value") from missing
     return _object(run)
@@ -139,17 +152,26 @@ def _events(database: Database, job_id: str, after: str | None, limit: int, *, s
         return list(events.newest(session, job_id, below=below, limit=limit + 1, step="saved" if saved else None))
 
 
-def _dataset(body: JobIn) -> str:
+def _files(body: JobIn) -> dict[str, Any] | None:
+    """Return the uploaded files that are to be learnt from, None where a version is."""
+    wish = body.retort
+    if not body.training_file.startswith(DATASET):
+        licence = wish.license or (body.metadata or {}).get("license", "")
+        asked = TrainingFiles(
+            training=body.training_file,
+            validation=body.validation_file,
+            license="" if licence.strip().lower() == UNKNOWN else licence.strip(),
+            teacher=wish.teacher,
+            intended_use=wish.intended_use,
+        )
+        return asked.model_dump()
     if body.validation_file is not None:
         message = "a version brings its own eval split; name batches to measure the student on in retort.evaluation"
         raise Refused(message, param="validation_file", code="unsupported_parameter")
-    if not body.training_file.startswith(DATASET):
-        message = (
-            f"expected 'dataset:NAME@N', a sealed version, found '{body.training_file}': make traces of a file with "
-            "`retort import FILE --teacher NAME --license …` and a version of them with `retort curate`"
-        )
-        raise Refused(message, param="training_file", code="invalid_value")
-    return body.training_file.removeprefix(DATASET)
+    if stated := [name for name in ("license", "teacher", "intended_use") if name in wish.model_fields_set]:
+        message = f"'{stated[0]}' is said of an uploaded file; a version has its own"
+        raise Refused(message, param=f"retort.{stated[0]}", code="unsupported_parameter")
+    return None
 
 
 def _method(body: JobIn) -> str:
@@ -166,6 +188,8 @@ def _config(body: JobIn) -> dict[str, Any]:
     """Return the trainer's knobs: Retort's own over OpenAI's."""
     asked = _hyperparameters(body).model_dump(exclude_none=True)
     given = {OWN[name]: value for name, value in asked.items() if value != "auto"}
+    if body.method and body.method.type == "dpo" and not body.training_file.startswith(DATASET):
+        given["worse"] = ["person"]  # whoever wrote the pairs says which answer is the worse one
     if "batch_size" in given:
         given["gradient_accumulation"] = 1  # rows of one step, as OpenAI counts them
     if body.seed is not None:
@@ -175,11 +199,7 @@ def _config(body: JobIn) -> dict[str, Any]:
 
 def _hyperparameters(body: JobIn) -> Hyperparameters:
     found = body.method.hyperparameters if body.method else None
-    found = found or body.hyperparameters or Hyperparameters()
-    if found.learning_rate_multiplier not in (None, "auto"):
-        message = "the rate follows from the student's size; set another as retort.config.learning_rate"
-        raise Refused(message, param="hyperparameters.learning_rate_multiplier", code="unsupported_parameter")
-    return found
+    return found or body.hyperparameters or Hyperparameters()
 
 
 def _object(run: Run) -> JobObject:
@@ -187,15 +207,16 @@ def _object(run: Run) -> JobObject:
     hyper = Hyperparameters(
         n_epochs=config.get("epochs", "auto"),
         batch_size=config.get("batch_size", "auto"),
-        learning_rate_multiplier="auto",
+        learning_rate_multiplier=config.get("learning_rate_multiplier", "auto"),
+        beta=config.get("beta", "auto") if run.method == "preference" else None,
     )
     kind = {own: kind for kind, own in METHODS.items()}.get(run.method)
     eta_s = (run.progress or {}).get("eta_s") if run.state == RunState.RUNNING else None
-    failed = run.state == RunState.FAILED
+    files = run.files or {}
     return JobObject(
         id=run.id,
         created_at=int(run.created_at),
-        error=JobError(code=run.reason, message=run.detail or run.reason) if failed else None,
+        error=_error(run) if run.state == RunState.FAILED else None,
         fine_tuned_model=run.id if done else None,
         finished_at=int(run.finished_at) if run.finished_at else None,
         hyperparameters=hyper,
@@ -203,12 +224,25 @@ def _object(run: Run) -> JobObject:
         seed=config.get("seed", 0),
         status="queued" if run.state == RunState.PAUSED else run.state.value,
         trained_tokens=((run.report or {}).get("trained") or {}).get("tokens") if done else None,
-        training_file=f"{DATASET}{run.dataset}@{run.version}",
+        training_file=files["training"] if files else f"{DATASET}{run.dataset}@{run.version}",
+        validation_file=files.get("validation"),
+        result_files=[metrics.file_of(run)] if done else [],
         estimated_finish=int(time.time() + eta_s) if eta_s else None,
         metadata=run.meta,
         method=Method.model_validate({"type": kind, kind: {"hyperparameters": hyper}}) if kind else None,
-        retort={"method": run.method, "config": config, "state": run.state.value, "suffix": run.suffix},
+        retort={
+            "method": run.method,
+            "config": config,
+            "state": run.state.value,
+            "suffix": run.suffix,
+            "dataset": f"{run.dataset}@{run.version}" if run.version else None,
+        },
     )
+
+
+def _error(run: Run) -> JobError:
+    about_files = bool(run.files) and not run.started_at
+    return JobError(code=run.reason, message=run.detail or run.reason, param="training_file" if about_files else None)
 
 
 def _told(event: Event) -> EventObject:

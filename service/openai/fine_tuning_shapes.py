@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from service.api.shapes.base import NAME, Use
 from service.openai.shapes import Asked, Identified
 from service.openai.words import Metadata
 
@@ -45,6 +46,13 @@ class Wishes(Asked):
     """The method's knobs, over the hyperparameters."""
     evaluation: list[str] = Field(default_factory=list)
     """Batches whose prompts measure the student."""
+    license: str = Field(default="", max_length=256)
+    """Of an uploaded file's answers, and of its prompts unless their lines say otherwise; `metadata.license` counts as
+    well. Where nobody says, it is trained on all the same, and nothing of it can be exported."""
+    teacher: str | None = Field(default=None, pattern=NAME)
+    """Who gave an uploaded file's answers, as you call it."""
+    intended_use: Use = "research"
+    """Of what is made of an uploaded file."""
 
 
 class JobIn(Asked):
@@ -78,7 +86,7 @@ class JobObject(Identified):
     model: str
     organization_id: str = "retort"
     result_files: list[str] = Field(default_factory=list)
-    """Always empty: the report is at `/api/runs/ID/report`."""
+    """Of a student: its losses as CSV. What it learned is at `/api/runs/ID/report`."""
     seed: int
     status: str
     trained_tokens: int | None

@@ -87,7 +87,7 @@ def _example(data: dict[str, Any], line: int) -> dict[str, Any]:
 
 
 EXAMPLES = Form(_example, {})
-"""Examples for a training: any JSON object here; the training's method says what it must hold."""
+"""Examples for a training: any JSON object here; what it must hold is checked when a training takes it."""
 
 
 def _few(lines: Iterable[bytes]) -> Iterator[bytes]:

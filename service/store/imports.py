@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import Session, case, col, func, select
 
 from service.errors import Conflict
-from service.models import Batch, BatchState, Failure, Job, JobKind, JobState, Prompt, Teacher, Trace
+from service.models import Batch, BatchState, Failure, Job, JobKind, JobState, Prompt, Review, Teacher, Trace
 from service.store import batches, events
 from service.store.database import Clock, insert_new, storable
 from service.teachers.reasoning import EMPTY_BLOCK_TOKENS
@@ -41,9 +41,22 @@ def keep_chunk(session: Session, batch_id: str, holder: str, rows: Sequence[dict
         for index, failure in enumerate(row["failures"], start=len(row["traces"])):
             told = {"reason": failure["reason"], "detail": storable(failure["detail"]), "attempts": 1}
             failures.append(common | told | {"sample_index": index, "created_at": time.time()})
+    places = ((trace["prompt_id"], trace["sample_index"], trace.pop("review", None)) for trace in traces)
+    reviews = {(prompt_id, index): said for prompt_id, index, said in places if said}
     insert_new(session, Trace, traces)
     insert_new(session, Failure, failures)
+    if reviews:
+        _review(session, reviews)
     return True
+
+
+def _review(session: Session, reviews: dict[tuple[int, int], dict[str, str]]) -> None:
+    """Note what the source said of answers, by prompt and sample index, as the verdicts of the people behind it."""
+    prompts = [prompt_id for prompt_id, _ in reviews]
+    stored = select(Trace.id, Trace.prompt_id, Trace.sample_index).where(col(Trace.prompt_id).in_(prompts))
+    for trace_id, *place in session.exec(stored).all():
+        if said := reviews.get((place[0], place[1])):
+            session.add(Review(trace_id=trace_id or 0, **said))
 
 
 def complete(session: Session, batch: Batch) -> Batch:

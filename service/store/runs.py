@@ -8,8 +8,8 @@ from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from service.errors import Conflict, NotFound
-from service.models import Job, JobKind, Run, RunState
-from service.store import events, queue
+from service.models import DatasetVersion, Job, JobKind, Run, RunState
+from service.store import datasets, events, queue
 
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
@@ -24,11 +24,44 @@ def order(session: Session, values: dict[str, Any]) -> tuple[Run, bool]:
             raise Conflict(f"the idempotency key '{key}' was used for another run: {', '.join(asked)} differ")
         return known, False
     run = Run(**values)
+    run.state = RunState.VALIDATING if run.files else RunState.QUEUED
     session.add(run)
     session.flush()
-    session.add(Job(kind=JobKind.TRAIN, subject=run.id))
-    events.emit(session, "run.queued", run.id)
+    session.add(Job(kind=JobKind.INTAKE if run.files else JobKind.TRAIN, subject=run.id))
+    events.emit(session, "run.validating" if run.files else "run.queued", run.id)
     return run, True
+
+
+def version_of(session: Session, run: Run) -> DatasetVersion:
+    """Return the version that a run learns from."""
+    return datasets.version(session, run.dataset, run.version)
+
+
+def made_of(session: Session, run_id: str, version: DatasetVersion) -> None:
+    """Note which version the uploaded files of a run have become."""
+    run = get(session, run_id)
+    run.dataset, run.version = version.dataset, version.number
+    session.add(run)
+
+
+def ready(session: Session, job: Job) -> None:
+    """Queue the training of a run whose files are a sealed version now."""
+    queue.finish(session, job)
+    session.add(Job(kind=JobKind.TRAIN, subject=job.subject))
+    _move(session, job.subject, "run.queued", state=RunState.QUEUED)
+
+
+def refuse(session: Session, job: Job, reason: str, detail: str) -> None:
+    """End a run whose files cannot be learnt from."""
+    queue.fail(session, job, reason=reason, detail=detail)
+    fail(session, job.subject, reason, detail)
+
+
+def reading(session: Session, file_id: str) -> str | None:
+    """Return the id of a run whose uploaded files are being checked, this one among them."""
+    checked = session.exec(select(Run).where(Run.state == RunState.VALIDATING)).all()
+    of = ((run.id, run.files or {}) for run in checked)
+    return next((run_id for run_id, named in of if file_id in (named.get("training"), named.get("validation"))), None)
 
 
 def get(session: Session, run_id: str) -> Run:

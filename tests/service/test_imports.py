@@ -268,3 +268,26 @@ def test_a_form_that_a_source_does_not_have_is_refused(take, tmp_path: Path):
     answer = take((tmp_path / "t.parquet").read_bytes(), kind=PARQUET, format="openai")
     assert "'openai' comes as jsonl; the body is parquet" in answer.json()["detail"]
     assert "have one shape" in take([{"a": 1}], format="curator", map=["a:b"]).json()["detail"]
+
+
+def test_examples_for_openais_fine_tuning_are_refused_by_line_and_field(take):
+    asked, answer = {"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}
+    good = {"messages": [asked, answer | {"weight": 1}], "parallel_tool_calls": False}
+    pair = {"input": {"messages": [asked]}, "preferred_output": [answer], "non_preferred_output": [answer]}
+    bad = [
+        ({"messages": [asked]}, "messages", "at least 2"),
+        ({"messages": [answer, asked]}, "messages.1.role", "the answer is the assistant's, and this is the user's"),
+        ({"messages": [asked, answer | {"weight": 0}]}, "messages.1.weight", "nothing to learn"),
+        ({"messages": [asked, answer | {"content": ""}]}, "messages.1.content", "the answer is empty"),
+        ({"messages": [asked, answer | {"tool_calls": [{}]}]}, "messages.1.tool_calls", "not learnt here"),
+        (good | {"tools": [{}]}, "tools", "not learnt here"),
+        (good | {"message": []}, "message", "did you mean 'messages'?"),
+        (good | {"retort": {"verifier": "maths"}}, "retort.verifier", "did you mean 'math'?"),
+        (pair | {"preferred_output": [answer | {"content": ""}]}, "preferred_output.0.content", "empty"),
+        (pair | {"input": {"messages": []}}, "input.messages", "at least 1"),
+    ]
+    answer = take([good, pair, *(row for row, _, _ in bad)], format="openai_examples")
+    assert answer.status_code == 422
+    for line, (error, (_, field, says)) in enumerate(zip(answer.json()["errors"], bad, strict=True), start=3):
+        assert (error["line"], error["field"], says in error["message"]) == (line, field, True), error
+    assert take([good, pair], format="openai_examples").json()["counts"]["stored"] == 3

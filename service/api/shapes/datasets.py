@@ -25,6 +25,13 @@ class SplitIn(Asked):
     group: Literal["text", "near"] = "text"
     """Which prompts share a split: equal ones, or also those that a chain of near-duplicates connects. The latter for
     prompts that people wrote; made from a template, most of them may be connected, and land in one split."""
+    eval_batches: list[str] = []
+    """Batches of the version whose prompts are its eval split, beside the share of the others'. A prompt that is in
+    one of them is in no other split."""
+
+    def kept(self) -> dict[str, Any]:
+        """Return what is kept of it, and makes two orders the same or not."""
+        return self.model_dump(exclude=None if self.eval_batches else {"eval_batches"})
 
 
 class VersionIn(Asked):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from service.api.shapes.base import NAME, Asked
 
-SourceName = Literal["huggingface", "retort", "datadesigner", "curator", "openai"]
+SourceName = Literal["huggingface", "retort", "datadesigner", "curator", "openai", "openai_examples"]
 UNKNOWN = "unknown"
 
 
