@@ -20,7 +20,11 @@ router = APIRouter(prefix="/api/traces", tags=["traces"])
 def list_traces(
     database: DatabaseDep, wanted: Annotated[TraceFilter, Depends()], limit: Limit, after: After = 0
 ) -> dict[str, Any]:
-    """List traces in the order they were stored; `next` is the `after` of the next page."""
+    """List traces in the order they were stored; `next` is the `after` of the next page.
+
+    `q` finds words in prompt, response and reasoning: all of them, `"a phrase"` just so, `-word` not; `deriv*` is the
+    beginning of a word. Signs separate words and mean nothing else.
+    """
     with database.read() as session:
         rows = traces.page(session, wanted, after=after, limit=limit)
     data = [trace_out(*row) for row in rows]

@@ -23,7 +23,7 @@ def list_traces(
     outcome: Annotated[str | None, typer.Option(help="Judged so: keep, reject.")] = None,
     reason: Annotated[str | None, typer.Option(help="Judged for this reason.")] = None,
     version: Annotated[str | None, typer.Option(help="Judged in this version, NAME@N; else in the newest.")] = None,
-    q: Annotated[str | None, typer.Option("-q", "--q", help="With this text in response or reasoning.")] = None,
+    q: Annotated[str | None, typer.Option("-q", "--q", help='With these words, "phrases" and no -others.')] = None,
     limit: Annotated[int, typer.Option(help="Most traces to show.", min=1)] = 50,
     json: Json = False,
 ) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Enum
 from sqlmodel import AutoString, SQLModel
 
 import service.models  # noqa: F401  the tables as the code knows them
+from service.store.migrate import is_of_a_model
 
 
 def render(kind: str, item: Any, _: Any) -> str | Literal[False]:
@@ -19,6 +20,7 @@ context.configure(
     target_metadata=SQLModel.metadata,
     render_as_batch=True,  # SQLite cannot alter a column in place
     render_item=render,
+    include_name=is_of_a_model,
     compare_type=False,  # SQLModel's string types compare as different though they are the same
 )
 context.run_migrations()

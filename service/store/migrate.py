@@ -18,6 +18,10 @@ LOCK = 0x5265746F7274
 """Postgres advisory lock: of several processes that start at once, one migrates and the others wait."""
 
 
+SEARCH = "trace_search"
+"""What begins so is an index of words that a migration made by hand; no model describes it."""
+
+
 class NewerDatabase(Exception):
     """The database was made by a later Retort than this one."""
 
@@ -38,6 +42,11 @@ def upgrade(engine: Engine) -> None:
                 "Install that version, or restore a backup from before"
             )
         command.upgrade(config, "head")
+
+
+def is_of_a_model(name: str | None, kind: str, parent: object) -> bool:
+    """Whether a table of the database is to be compared with the models; alembic's `include_name`."""
+    return not (kind == "table" and (name or "").startswith(SEARCH))
 
 
 def _config(connection: Connection) -> Config:

@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Row, and_, func, select
 from sqlmodel import Session, col
 
 from service.errors import NotFound
 from service.models import Prompt, Review, Teacher, Trace, VerdictRow
-from service.store import datasets
+from service.store import datasets, search
 
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
-    """What to look for; None means anything. `outcome` and `reason` speak of `version`, else of the newest verdict."""
+    """What to look for; None means anything. `outcome` and `reason` speak of `version`, else of the newest verdict.
+
+    `q` are words that prompt, response or reasoning have, as `service.store.search` reads them.
+    """
 
     batch: str | None = None
     teacher: str | None = None
@@ -38,11 +41,13 @@ def page(
         select(Trace, Prompt, VerdictRow)  # pyright: ignore[reportCallIssue, reportArgumentType]
         .join(Prompt, col(Prompt.id) == Trace.prompt_id)
         .outerjoin(VerdictRow, verdict)
-        .where(col(Trace.id) > after, *_conditions(wanted))
-        .order_by(col(Trace.id))
-        .limit(limit)
+        .where(*_conditions(wanted))
     )
-    return session.execute(query).all()  # pyright: ignore[reportDeprecated]
+    place: Any = col(Trace.id)
+    if wanted.q is not None:
+        narrow = (wanted.batch, wanted.teacher, wanted.category)
+        query, place = search.narrowed(session, query, place, wanted.q, filter(None, narrow))
+    return session.execute(query.where(place > after).order_by(place).limit(limit)).all()  # pyright: ignore[reportDeprecated]
 
 
 def _conditions(wanted: TraceFilter) -> list[Any]:
@@ -53,12 +58,7 @@ def _conditions(wanted: TraceFilter) -> list[Any]:
         (VerdictRow.outcome, wanted.outcome),
         (VerdictRow.reason, wanted.reason),
     )
-    found: list[Any] = [column == value for column, value in exact if value is not None]
-    if wanted.q:
-        found.append(
-            or_(*(col(text).icontains(wanted.q, autoescape=True) for text in (Trace.response, Trace.reasoning)))
-        )
-    return found
+    return [column == value for column, value in exact if value is not None]
 
 
 def get(session: Session, trace_id: int) -> tuple[Trace, Prompt]:
