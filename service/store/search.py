@@ -3,7 +3,7 @@
 Words are letters and digits, whatever their case; everything else only separates them. All words must be there, in
 prompt, response or reasoning; `"a phrase"` stands in one of them just so; `-word` must not be there; `deriv*` is the
 beginning of a word. Nothing else means anything: what a database's own query language would read as an operator is a
-word, or separates words. The index itself is kept by triggers (migration 0003), so that no writer can forget it.
+word, or separates words. The index itself is kept by triggers (migration 0004), so that no writer can forget it.
 
 Where both differ: Postgres knows the place of a word up to the 16,383rd, so that a phrase beyond is not found there,
 and the words of the first 40,000 characters of a prompt, 80,000 of a response and 120,000 of a reasoning.

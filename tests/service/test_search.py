@@ -169,7 +169,7 @@ def test_what_is_deleted_is_found_no_more(texts):
 def test_an_older_database_is_indexed_when_it_is_brought_up_to_date(database):
     with database.engine.execution_options(write=True).begin() as connection:
         config = migrate._config(connection)
-        command.downgrade(config, "0002")
+        command.downgrade(config, "0003")
     with database.write() as session:
         store(session)
     database.create()
