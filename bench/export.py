@@ -100,11 +100,12 @@ def retort(data: Path, out: Path) -> None:
         after = None
         while True:
             with database.read() as session:
-                page = ledger.page(session, 1, span, after=after, limit=PAGE_ROWS)
-            if page is None:
+                stretch = curation.stretch(session, span, after=after, limit=PAGE_ROWS)
+                page = ledger.page(session, 1, stretch) if stretch else None
+            if stretch is None or page is None:
                 return
             yield page
-            after = page.last()
+            after = stretch.until
 
     write_folder(out / "v1", version, pages(), [], made_by, known, None)
 

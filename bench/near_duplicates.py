@@ -158,7 +158,7 @@ def corpus(size: int) -> Corpus:
         copy = texts[original][:]
         for _ in range(1 + int(len(copy) * chosen.uniform(0, 0.04))):
             copy[chosen.randrange(len(copy))] = chosen.choice(VOCABULARY)
-        copies[len(texts)] = original, _jaccard(copy, texts[original])
+        copies[len(texts)] = original, jaccard(copy, texts[original])
         texts.append(copy)
     return Corpus([" ".join(words) for words in texts], copies)
 
@@ -167,7 +167,7 @@ def _phrases(words: list[str]) -> set[str]:
     return {" ".join(words[at : at + WORDS]) for at in range(len(words) - WORDS + 1)}
 
 
-def _jaccard(one: list[str], other: list[str]) -> float:
+def jaccard(one: list[str], other: list[str]) -> float:
     mine, yours = _phrases(one), _phrases(other)
     return len(mine & yours) / len(mine | yours)
 

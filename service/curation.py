@@ -151,8 +151,11 @@ def _spread(
         width = max(1, (span.last - span.first + 1) // WINDOWS)
         for first in range(span.first, span.last + 1, width):
             window = span._replace(first=first, last=min(first + width - 1, span.last))
-            if earlier is None:
-                yield from store.page(session, window, after=None, limit=share)
+            stretch = store.stretch(session, window, after=None, limit=share)
+            if stretch is None:
                 continue
-            for judged in precedents.judged_page(session, earlier.id or 0, window, after=None, limit=share):
+            if earlier is None:
+                yield from store.page(session, stretch)
+                continue
+            for judged in precedents.judged_page(session, earlier.id or 0, stretch):
                 yield judged.sample if judged.sample.id in reviewed else judged

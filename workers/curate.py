@@ -22,7 +22,7 @@ from filters.stages import FilterCrash, Judged, run
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
 from service.store import curation, ledger, precedents, queue, soft_labels
-from service.store.curation import Key, Span
+from service.store.curation import Key, Span, Stretch
 from service.store.database import Database
 from service.store.ledger import LedgerPage
 from service.store.queue import LeaseLost
@@ -250,18 +250,15 @@ class Curation:
     ) -> Iterator[Sample | Judged]:
         """Yield what the filters are to see; what a person rejected goes into the ledger right here."""
 
-        def fetch(span: Span, after: Key | None) -> list[Judged]:
+        def fetch(stretch: Stretch) -> list[Judged]:
             if precedent is None:
-                return [Judged(sample) for sample in self._read(curation.page, span, after=after, limit=PAGE_ROWS)]
-            given = {"after": after, "limit": PAGE_ROWS, "reached": precedent.copied}
+                return [Judged(sample) for sample in self._read(curation.page, stretch)]
+            given = {"reached": precedent.copied}
             if precedent.known:
-                return self._read(precedents.judged_page, precedent.version_id, span, **given)
-            return self._read(precedents.survivors, precedent.version_id, span, texts=precedent.texts, **given)
+                return self._read(precedents.judged_page, precedent.version_id, stretch, **given)
+            return self._read(precedents.survivors, precedent.version_id, stretch, texts=precedent.texts, **given)
 
-        def place(rows: list[Judged]) -> Key:
-            return rows[-1].sample.prompt_id, rows[-1].sample.teacher, rows[-1].sample.sample_index
-
-        for row in chain.from_iterable(self._pages(spans, fetch, place)):
+        for row in chain.from_iterable(self._pages(spans, fetch)):
             sample = row.sample
             self._last_read = sample.id
             if rejection := reviews.rejection(sample):
@@ -283,21 +280,20 @@ class Curation:
     def _ledger(self, spans: list[Span], reviews: Reviews) -> Iterator[LedgerPage]:
         """Yield the finished ledger in order, with the text as it was judged."""
 
-        def fetch(span: Span, after: Key | None) -> LedgerPage | None:
-            return self._read(ledger.page, self._version_id, span, after=after, limit=PAGE_ROWS)
+        def fetch(stretch: Stretch) -> LedgerPage | None:
+            return self._read(ledger.page, self._version_id, stretch)
 
-        return map(reviews.edited_page, self._pages(spans, fetch, LedgerPage.last))
+        return map(reviews.edited_page, self._pages(spans, fetch))
 
-    def _pages(
-        self, spans: list[Span], fetch: Callable[[Span, Key | None], Page | None], last: Callable[[Page], Key]
-    ) -> Iterator[Page]:
+    def _pages(self, spans: list[Span], fetch: Callable[[Stretch], Page | None]) -> Iterator[Page]:
         """Yield all pages of all batches, one in memory at a time."""
         for span in spans:
             after: Key | None = None
-            while page := fetch(span, after):
+            while stretch := self._read(curation.stretch, span, after=after, limit=PAGE_ROWS):
                 self._check()
-                yield page
-                after = last(page)
+                if page := fetch(stretch):
+                    yield page
+                after = stretch.until
 
     def _note(self, version: DatasetVersion, sample: Sample, said: dict[str, Any]) -> None:
         if self._split[0] != sample.prompt_id:

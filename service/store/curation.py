@@ -26,6 +26,14 @@ Key = tuple[int, str, int]
 """Prompt id, teacher and sample index: the order in which samples are judged, and the place to read on from."""
 
 
+class Stretch(NamedTuple):
+    """The traces of a batch behind the place `after`, or from its first on, up to `until`."""
+
+    span: Span
+    after: Key | None
+    until: Key
+
+
 class Asked(NamedTuple):
     """A prompt, with what its submitter said of it."""
 
@@ -84,6 +92,8 @@ def reviews(session: Session, batch_ids: Sequence[str]) -> dict[int, Review]:
     return {review.trace_id: review for review in session.scalars(query)}
 
 
+_PLACE = col(Trace.prompt_id), col(Trace.teacher), col(Trace.sample_index)
+"""The columns of a `Key`."""
 TEXTS = (Trace.response, Trace.reasoning)
 TRACE: tuple[Any, ...] = (
     Trace.id,
@@ -99,10 +109,24 @@ TRACE: tuple[Any, ...] = (
 """What is read of each trace, and in which order."""
 
 
-def page(session: Session, span: Span, *, after: Key | None, limit: int) -> list[Sample]:
-    """Return up to `limit` samples of a batch after the place `after`, in the order of `Key`."""
-    rows = session.connection().execute(ordered(select(*TRACE), span, after, limit)).all()
-    return samples(session, span, rows)
+def stretch(session: Session, span: Span, *, after: Key | None, limit: int) -> Stretch | None:
+    """Return the next stretch of a batch, None behind its end; of `limit` traces, those of other batches included.
+
+    The index alone is read for it. Whatever else is asked of the traces has two ends then: with one end and a limit,
+    Postgres would rather read whole tables, for every page.
+    """
+    keys = select(*_PLACE).where(_PLACE[0].between(after[0] if after else span.first, span.last))
+    if after:
+        keys = keys.where(tuple_(*_PLACE) > after)
+    some = keys.order_by(*_PLACE).limit(limit).subquery()
+    last = session.connection().execute(select(some).order_by(*(column.desc() for column in some.c)).limit(1)).first()
+    return Stretch(span, after, (last[0], last[1], last[2])) if last else None
+
+
+def page(session: Session, stretch: Stretch) -> list[Sample]:
+    """Return the samples of a stretch, in the order of `Key`."""
+    rows = session.connection().execute(ordered(select(*TRACE), stretch)).all()
+    return samples(session, stretch.span, rows)
 
 
 def samples(session: Session, span: Span, rows: Sequence[Sequence[Any]]) -> list[Sample]:
@@ -169,18 +193,17 @@ def _tries(session: Session, first: int, last: int) -> dict[int, int]:
     return {prompt_id: count for prompt_id, count in counted}
 
 
-def ordered(query: Any, span: Span, after: Key | None, limit: int) -> Any:
-    """Return the query for up to `limit` traces of a batch after the place `after`, in the order of `Key`."""
-    place = (col(Trace.prompt_id), col(Trace.teacher), col(Trace.sample_index))
+def ordered(query: Any, stretch: Stretch) -> Any:
+    """Return the query for the traces of a stretch, in the order of `Key`."""
+    span, after, until = stretch
     query = (
         query.select_from(Trace)
         # An expression, not the bare column: by the batch's index the database would sort a whole batch for each page.
         .where(col(Trace.batch_id).concat("") == span.batch_id)
-        .where(col(Trace.prompt_id).between(after[0] if after else span.first, span.last))
-        .order_by(*place)
-        .limit(limit)
+        .where(_PLACE[0].between(after[0] if after else span.first, until[0]), tuple_(*_PLACE) <= until)
+        .order_by(*_PLACE)
     )
-    return query.where(tuple_(*place) > after) if after else query
+    return query.where(tuple_(*_PLACE) > after) if after else query
 
 
 def judged(

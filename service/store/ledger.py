@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 
 from service.models import Job, Trace, VerdictRow
 from service.store import events, queue
-from service.store.curation import TRACE, Asked, Key, Span, ordered, prompts
+from service.store.curation import TRACE, Asked, Stretch, ordered, prompts
 from service.store.database import insert_new
 
 _TABLE: Table = VerdictRow.__table__  # pyright: ignore[reportAttributeAccessIssue]
@@ -43,31 +43,26 @@ class LedgerPage:
     def __len__(self) -> int:
         return len(self.columns["id"])
 
-    def last(self) -> Key:
-        """Return the place to read on from."""
-        prompt_id, teacher, sample_index = (self.columns[name][-1] for name in ("prompt_id", "teacher", "sample_index"))
-        return prompt_id, teacher, sample_index
-
     def with_column(self, name: str, values: Sequence[Any]) -> "LedgerPage":
         """Return the page with other values in a column."""
         return replace(self, columns={**self.columns, name: values})
 
 
-def page(session: Session, version_id: int, span: Span, *, after: Key | None, limit: int) -> LedgerPage | None:
-    """Return up to `limit` judged traces of a batch after the place `after`; None where there are none left."""
-    query = of_version(ordered(select(*TRACE, *_SAID), span, after, limit), version_id)
+def page(session: Session, version_id: int, stretch: Stretch) -> LedgerPage | None:
+    """Return the judged traces of a stretch; None where it has none."""
+    query = of_version(ordered(select(*TRACE, *_SAID), stretch), version_id)
     found = list(zip(*session.connection().execute(query).all(), strict=True))
     if not found:
         return None
     columns: dict[str, Sequence[Any]] = dict(zip(_NAMES, found, strict=True))
     columns["evidence"] = [None if text == "null" else text for text in columns["evidence"]]
     ids = columns["prompt_id"]
-    return LedgerPage(span.batch_id, columns, prompts(session, span, ids[0], ids[-1]))
+    return LedgerPage(stretch.span.batch_id, columns, prompts(session, stretch.span, ids[0], ids[-1]))
 
 
 def of_version(query: Any, version_id: int) -> Any:
     """Return the query with the verdict of one version beside each trace."""
-    # Again an expression: SQLite would rather read the whole version and sort it, for every page.
+    # Again an expression: a database would rather read the whole version and sort it, for every page.
     mine = (col(VerdictRow.trace_id) == col(Trace.id)) & (col(VerdictRow.version_id) + 0 == version_id)
     return query.join(VerdictRow, mine)
 

@@ -16,7 +16,7 @@ from filters.stages import Abstention, Judged, Note
 from filters.verdict import Outcome, Verdict
 from service.models import Batch, DatasetVersion, Teacher, Trace, VerdictRow, VersionState
 from service.store import batches
-from service.store.curation import PERSON, TEXTS, TRACE, Key, Span, ordered, samples
+from service.store.curation import PERSON, TEXTS, TRACE, Stretch, ordered, samples
 from service.store.ledger import of_version
 
 ALIKE_MAX = 50
@@ -68,27 +68,23 @@ def reusable(
     return best or (None, None)
 
 
-def judged_page(
-    session: Session, version_id: int, span: Span, *, after: Key | None, limit: int, reached: int = 0
-) -> list[Judged]:
-    """Return up to `limit` samples of a batch as a version's ledger has them, from the place `after` on.
+def judged_page(session: Session, version_id: int, stretch: Stretch, *, reached: int = 0) -> list[Judged]:
+    """Return the samples of a stretch as a version's ledger has them.
 
     Those that a filter before the place `reached` rejected are passed over.
     """
-    rows = _rows(session, (*TRACE, *_VERDICT), version_id, span, after, limit, reached)
+    rows = _rows(session, (*TRACE, *_VERDICT), version_id, stretch, reached)
     said = (row[len(TRACE) :] for row in rows)
-    return [_judged(sample, *row) for sample, row in zip(samples(session, span, rows), said, strict=True)]
+    return [_judged(sample, *row) for sample, row in zip(samples(session, stretch.span, rows), said, strict=True)]
 
 
-def survivors(
-    session: Session, version_id: int, span: Span, *, after: Key | None, limit: int, reached: int, texts: bool
-) -> list[Judged]:
-    """Return up to `limit` samples of a batch as they came before the filter with the place `reached`.
+def survivors(session: Session, version_id: int, stretch: Stretch, *, reached: int, texts: bool) -> list[Judged]:
+    """Return the samples of a stretch as they came before the filter with the place `reached`.
 
     Without `texts` they come without response and reasoning.
     """
     trace = [column if texts or column not in TEXTS else literal("").label(column.key) for column in TRACE]
-    rows = _rows(session, (*trace, *_ASIDE), version_id, span, after, limit, reached)
+    rows = _rows(session, (*trace, *_ASIDE), version_id, stretch, reached)
     return [
         Judged(sample)
         if row[-2] == row[-1] == "null"
@@ -97,20 +93,12 @@ def survivors(
             abstentions=tuple(each for each in _said(Abstention, Outcome.ABSTAIN, row[-2]) if each.index < reached),
             notes=tuple(each for each in _said(Note, Outcome.KEEP, row[-1]) if each.index < reached),
         )
-        for sample, row in zip(samples(session, span, rows), rows, strict=True)
+        for sample, row in zip(samples(session, stretch.span, rows), rows, strict=True)
     ]
 
 
-def _rows(
-    session: Session,
-    columns: Sequence[Any],
-    version_id: int,
-    span: Span,
-    after: Key | None,
-    limit: int,
-    reached: int,
-) -> Sequence[Any]:
-    query = of_version(ordered(select(*columns), span, after, limit), version_id)
+def _rows(session: Session, columns: Sequence[Any], version_id: int, stretch: Stretch, reached: int) -> Sequence[Any]:
+    query = of_version(ordered(select(*columns), stretch), version_id)
     if reached:
         place = col(VerdictRow.filter_index)
         query = query.where(or_(place.is_(None), place >= reached))

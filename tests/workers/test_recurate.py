@@ -1,12 +1,14 @@
 """Curating again after a change: only what the change can alter is judged anew, and nothing else comes out."""
 
 import pytest
-from sqlmodel import col, update
+from sqlmodel import col, select, update
 
 from filters.recipe import Recipe
 from service.curation import preview
-from service.models import DatasetVersion, JobKind, VerdictRow, VersionState
-from tests.workers.made import add_batch, ledger, order, questions, review, trace_ids, version
+from service.models import Batch, DatasetVersion, JobKind, Prompt, Trace, VerdictRow, VersionState
+from service.store import batches
+from service.store.database import insert_new
+from tests.workers.made import add_batch, ledger, order, questions, review, trace, trace_ids, version
 from workers import curate as curating
 
 PLANTED = "planted to see whose verdict this is"
@@ -94,6 +96,21 @@ def test_what_an_earlier_version_spares_changes_no_verdict_and_no_byte(
     assert (again.sha256, again.funnel, again.splits) == (other.sha256, other.funnel, other.splits)
     assert verdicts(database, again) == verdicts(database, other)
     assert data(settings.data_dir / again.path) == data(settings.data_dir / other.path)
+
+
+def test_a_batch_is_read_to_its_end_past_pages_that_are_another_ones_or_rejected(database, curate, monkeypatch):
+    monkeypatch.setattr(curating, "PAGE_ROWS", 5)
+    around = add_batch(database, questions(3))
+    between = add_batch(database, questions(20), completion_tokens=3)
+    with database.write() as session:
+        later = questions(6)[3:]
+        batches.add_prompts(session, session.get_one(Batch, around), later)
+        ids = session.exec(select(Prompt.id).where(Prompt.batch_id == around, col(Prompt.line) >= 3)).all()
+        insert_new(session, Trace, [trace(around, each, index, "fake") for each in ids for index in range(2)])
+    for count in (10, 8):
+        found = curate("long", [around, between], [LENGTH, {"kind": "select", "count": count}])
+        assert (found.input, found.kept) == (52, count)
+        assert sorted(ledger(database, found.id)) == sorted(trace_ids(database, around) + trace_ids(database, between))
 
 
 def test_with_other_splits_every_row_gets_its_own(database, curate, batch):
