@@ -1,5 +1,7 @@
 """Locality-sensitive hashing: signatures of texts, their bands, and which earlier texts share one."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -75,6 +77,31 @@ class Bands:
 
     def sharing(self, keys: Wide) -> dict[int, list[int]]:
         """Return for each text, by its row, the places of earlier ones that share a band with it, lowest first."""
+        pairs = np.array([], dtype=np.uint64)
+        for some in self._pairs(keys, CANDIDATES_MAX):
+            pairs = _first_of_each(np.append(pairs, some))
+        return _by_text(pairs)
+
+    def closest(self, keys: Wide, first: int, most: int) -> dict[int, list[int]]:
+        """Return for each text, by its row, up to `most` before it, those that share the most bands with it first.
+
+        The texts are here already, from the place `first` on. Of those that share one band the `most` earliest count.
+        """
+        pairs = np.sort(np.concatenate([np.array([], np.uint64), *self._pairs(keys, most)]))
+        pairs = pairs[(pairs & PLACE) < np.uint64(first) + (pairs >> np.uint64(PLACE_BITS))]
+        starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)])
+        shared = np.diff(starts, append=len(pairs))
+        pairs = pairs[starts]
+        texts = pairs >> np.uint64(PLACE_BITS)
+        # Within a text, equal numbers of bands stay in the order of places.
+        pairs = pairs[np.lexsort((-shared, texts))]
+        return _by_text(pairs[np.arange(len(pairs)) - np.searchsorted(texts, texts) < most])
+
+    def _pairs(self, keys: Wide, most: int) -> Iterator[Wide]:
+        """Yield a text's row (high bits) and a place as often as they share a band; of a band the `most` lowest places.
+
+        An array for each level, the oldest first.
+        """
         self._sort()
         flat = keys.ravel()
         maybe = np.flatnonzero(self._seen[self._byte(flat)] & self._bit(flat))
@@ -82,20 +109,16 @@ class Bands:
         maybe = maybe[np.argsort(flat[maybe])]
         wanted = flat[maybe]
         texts = (maybe // self.count).astype(np.uint64) << np.uint64(PLACE_BITS)
-        pairs = np.array([], dtype=np.uint64)
+        left = np.full(len(wanted), most)
         for level in self._levels:
             starts = np.searchsorted(level, wanted)
             hits = np.flatnonzero(level[np.minimum(starts, len(level) - 1)] & ~PLACE == wanted)
             if not len(hits):
                 continue
             counts = np.searchsorted(level, wanted[hits] | PLACE, side="right") - starts[hits]
-            counts = np.minimum(counts, CANDIDATES_MAX)
-            places = level[_runs(starts[hits], counts)] & PLACE
-            pairs = _first_of_each(np.append(pairs, np.repeat(texts[hits], counts) | places))
-        found: dict[int, list[int]] = {}
-        for pair in pairs.tolist():
-            found.setdefault(pair >> PLACE_BITS, []).append(pair & int(PLACE))
-        return found
+            counts = np.minimum(counts, left[hits])
+            left[hits] -= counts
+            yield np.repeat(texts[hits], counts) | level[_runs(starts[hits], counts)] & PLACE
 
     def _see(self, entries: Wide) -> None:
         """Mark sorted entries in the table."""
@@ -155,6 +178,14 @@ def _signatures(sets: Sets, count: int, bins: int) -> Wide:
 def _runs(starts: Numbers, counts: Numbers) -> Numbers:
     """Return start, start + 1, … for each run of `counts` numbers, one run after the other."""
     return np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+
+
+def _by_text(pairs: Wide) -> dict[int, list[int]]:
+    """Return the places of each text, in the order of the pairs."""
+    found: dict[int, list[int]] = {}
+    for pair in pairs.tolist():
+        found.setdefault(pair >> PLACE_BITS, []).append(pair & int(PLACE))
+    return found
 
 
 def _first_of_each(pairs: Wide) -> Wide:

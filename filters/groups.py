@@ -6,20 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from filters.bands import Bands, beside
+from filters.bands import Bands
 from filters.set_file import SetFile
-from filters.shingles import jaccard, normal, shingles
+from filters.shingles import Hashes, normal, shingles
 
 THRESHOLD, SHINGLE_WORDS, PERMUTATIONS = 0.8, 5, 128
 """Those of the filter `near_duplicate`, where they are explained."""
+COMPARED_MAX = 32
+"""Earlier texts that one is compared with: where thousands are made from one template, each shares a band with all."""
 
 
 class Groups:
     """Texts added a few hundred at a time, joined where a chain of pairs connects them, each as alike as THRESHOLD.
 
-    Candidates come from MinHash bands, as in `near_duplicate`, and the exact Jaccard similarity decides; a text that
-    more than `bands.CANDIDATES_MAX` others share a band with is compared with the earliest of them. In memory a text
-    takes some 200 bytes, in a temporary file 4 bytes a phrase.
+    Candidates come from MinHash bands, as in `near_duplicate`, and the exact Jaccard similarity decides; a text is
+    compared with the COMPARED_MAX earlier ones that share the most bands with it. In memory a text takes some 200
+    bytes, in a temporary file 4 bytes a phrase.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -41,12 +43,11 @@ class Groups:
         self._above.extend(range(begin, begin + len(texts)))
         sets = shingles([normal(text) for text in texts], SHINGLE_WORDS)
         keys = self._bands.keys(sets, len(texts))
-        earlier, near = self._bands.sharing(keys), beside(keys)
         self._sets.add(sets.hashes, np.diff(sets.ends, prepend=0))
         self._bands.add(keys, begin)
-        for number in sorted(earlier.keys() | near.keys()):
-            places = [*earlier.get(number, ()), *(begin + other for other in sorted(near.get(number, ())))]
-            self._join(begin + number, places)
+        read: dict[int, Hashes] = {}
+        for number, places in self._bands.closest(keys, begin, COMPARED_MAX).items():
+            self._join(begin + number, places, read)
 
     def first(self, number: int) -> int:
         """Return the first text of a text's group, itself if it is that."""
@@ -56,13 +57,25 @@ class Groups:
             number = above[number]
         return number
 
-    def _join(self, number: int, places: Sequence[int]) -> None:
-        mine = self._sets.of(number)
-        for place in places:
-            one, other = self.first(number), self.first(place)
-            if one == other:
-                continue
-            yours = self._sets.of(place)
-            shorter, longer = sorted((len(mine), len(yours)))
-            if shorter >= THRESHOLD * longer and jaccard(mine, yours) >= THRESHOLD:
+    def _join(self, number: int, places: Sequence[int], read: dict[int, Hashes]) -> None:
+        """Join a text with those of `places` that it is nearly the same as; `read` holds sets read so far."""
+        # Mostly the first one joins it with the rest, which then need not be compared.
+        for some in (places[:1], places[1:]):
+            apart = [place for place in some if self.first(place) != self.first(number)]
+            for place in self._alike(number, apart, read):
+                one, other = self.first(number), self.first(place)
                 self._above[max(one, other)] = min(one, other)
+
+    def _alike(self, number: int, places: Sequence[int], read: dict[int, Hashes]) -> list[int]:
+        if not places:
+            return []
+        for place in (number, *places):
+            if place not in read:
+                read[place] = self._sets.of(place)
+        mine, yours = read[number], [read[place] for place in places]
+        sizes = np.fromiter(map(len, yours), np.int64, len(yours))
+        hashes = np.concatenate(yours)
+        found = mine[np.minimum(np.searchsorted(mine, hashes), len(mine) - 1)] == hashes
+        common = np.add.reduceat(found.astype(np.int64), np.cumsum(sizes) - sizes)
+        alike = common / (len(mine) + sizes - common) >= THRESHOLD
+        return [place for place, near in zip(places, alike.tolist(), strict=True) if near]

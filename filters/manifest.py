@@ -60,6 +60,37 @@ class SourceEntry(Described):
     prompts: NonNegativeInt
 
 
+class NearPrompts(Described):
+    """Prompts that are nearly the same, and what the splits made of them: a group is what a chain of them connects."""
+
+    groups: NonNegativeInt
+    prompts: NonNegativeInt
+    """In all groups together."""
+    largest: NonNegativeInt
+    """Prompts in the largest."""
+    whole_max: NonNegativeInt | None = None
+    """Groups of up to so many prompts share a split; null where every group does."""
+    apart: NonNegativeInt = 0
+    """Larger groups: their prompts went each to the split of its own text."""
+    apart_prompts: NonNegativeInt = 0
+    """In these."""
+
+    def in_words(self) -> str:
+        """Return it as the card, the page and the command line tell it."""
+        if not self.groups:
+            return "no two prompts are nearly the same"
+        groups = (
+            f"{self.groups:,} groups of near-duplicate prompts ({self.prompts:,} prompts, at most {self.largest:,})"
+        )
+        if not self.apart:
+            return f"{groups}, each in one split"
+        return (
+            f"{groups}; {self.apart:,} of them, of more than {self.whole_max:,} prompts each, would not fit into one "
+            f"split: their {self.apart_prompts:,} prompts were split by text, and some are nearly the same as one in "
+            "another split"
+        )
+
+
 class FilterCount(Described):
     """One line of the funnel: what reached a filter of the recipe, and what became of it."""
 
@@ -116,7 +147,10 @@ class Manifest(Described):
     """The batches, each with how it was asked; a row names its batch, its prompt and its teacher."""
     sources: list[SourceEntry] = []
     split: dict[str, Any] = {}
-    """The shares of prompts that were held back, by split; the rest is for training."""
+    """The shares of prompts that were held back, by split; the rest is for training. `group` says what shares a split:
+    equal prompts (`text`), near-duplicate ones, too (`near`), or those in groups that are not too large (`auto`)."""
+    near_prompts: NearPrompts | None = None
+    """None where a prompt's own text alone decides its split."""
     teachers: list[TeacherEntry]
     input: NonNegativeInt
     kept: NonNegativeInt

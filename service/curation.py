@@ -111,6 +111,8 @@ def control(database: Database, name: str, number: int, body: ControlIn, caller:
         raise Conflict(f"'{body.filter}' kept {kept} in {name}@{number}: a random draw of as many is the same")
     filters[place] = {"kind": "select", "count": line["kept"], "seed": body.seed}
     values = version.model_dump(include={"batches", "intended_use", "split", "base", "overrides"})
+    # Versions of old say nothing, and are split by text.
+    values["split"] = {"group": "text"} | values["split"]
     return order(database, VersionIn(name=name, recipe=version.recipe | {"filters": filters}, **values), caller)
 
 

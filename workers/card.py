@@ -22,8 +22,13 @@ BY_TEXT = "A prompt's split follows from its text alone: equal prompts, in which
 BY_NEAR = """\
 A prompt's split follows from its text, or from that of the first prompt to which a chain of near-duplicates connects
 it: prompts that are nearly the same share a split. In another version, with other batches, the chain may be another."""
+NEAR_FOUND = "\n\nFound were {found}."
 TEXT_LIMIT = "- Splits keep equal prompts together, not similar ones: a paraphrase of a test prompt may be in `train`."
 NEAR_LIMIT = "- Splits keep prompts of nearly the same words together; a test prompt said otherwise may be in `train`."
+APART_LIMIT = (
+    "- {prompts:,} prompts, in groups of near-duplicates too large for one split, were split by text: of those in the\n"
+    "  other splits some are nearly the same as one in `train`."
+)
 BODY = """\
 # {name}
 
@@ -116,7 +121,7 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
     """Return the card of a version. `prompts` counts them by split; `licences` are all that apply to the rows."""
     head = yaml.safe_dump(_head(manifest, licences), sort_keys=False, allow_unicode=True, width=120)
     rejected = sum(line.rejected for line in manifest.funnel)
-    near = manifest.split.get("group") == "near"
+    split_by, split_limit = _split_words(manifest)
     body = BODY.format(
         name=f"{manifest.dataset}, version {manifest.version}",
         kept=manifest.kept,
@@ -137,10 +142,22 @@ def card(manifest: Manifest, prompts: dict[Split, int], licences: list[str]) -> 
         sources=_sources(manifest.sources),
         label=f"{manifest.dataset}@{manifest.version}",
         split=orjson.dumps(manifest.split).decode(),
-        split_by=BY_NEAR if near else BY_TEXT,
-        split_limit=NEAR_LIMIT if near else TEXT_LIMIT,
+        split_by=split_by,
+        split_limit=split_limit,
     )
     return f"---\n{head}---\n\n{body}"
+
+
+def _split_words(manifest: Manifest) -> tuple[str, str]:
+    """Return what shares a split, and what that leaves open."""
+    near = manifest.near_prompts
+    if near is None:
+        # Where nothing was held back, nobody looked either, and the words are those of the wish.
+        return (BY_NEAR, NEAR_LIMIT) if manifest.split.get("group") == "near" else (BY_TEXT, TEXT_LIMIT)
+    found = NEAR_FOUND.format(found=near.in_words())
+    if not near.apart:
+        return BY_NEAR + found, NEAR_LIMIT
+    return BY_NEAR + found, NEAR_LIMIT + "\n" + APART_LIMIT.format(prompts=near.apart_prompts)
 
 
 def _head(manifest: Manifest, licences: list[str]) -> dict[str, Any]:

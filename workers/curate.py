@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from filters.funnel import Funnel
 from filters.judged import Asker
 from filters.judged import Judged as JudgedByTeacher
-from filters.manifest import FilterCount
+from filters.manifest import FilterCount, NearPrompts
 from filters.near_duplicate import NearDuplicate
 from filters.recipe import Recipe
 from filters.sample import Sample, text_of
@@ -34,7 +34,7 @@ from workers.lease import held
 from workers.people import Reviews
 from workers.precedent import Precedent
 from workers.seal import write_folder
-from workers.splits import Splits
+from workers.splits import Splits, asks_nothing_of_others
 from workers.verdicts import NO_VERDICT, columns
 
 log = logging.getLogger(__name__)
@@ -163,10 +163,13 @@ class Curation:
     def _judged(self, version: DatasetVersion, funnel: list[FilterCount], inputs: str) -> None:
         """Note that the ledger is whole, so that nothing is judged twice should this worker end while it exports."""
         same = inputs == self._read(precedents.inputs_sha256, version.batches)
-        lines = [line.model_dump() for line in funnel]
-        lease_s = self._settings.lease_s
-        given = {"funnel": lines, "inputs": inputs if same else "", "lease_s": lease_s}
-        self._write(curation.judged, self._job, self._version_id, **given)
+        version.near_prompts = self._splits.near and self._splits.near.model_dump()
+        values = {
+            "funnel": [line.model_dump() for line in funnel],
+            "inputs_sha256": inputs if same else "",
+            "near_prompts": version.near_prompts,
+        }
+        self._write(curation.judged, self._job, self._version_id, lease_s=self._settings.lease_s, **values)
 
     def _export(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, funnel: list[FilterCount]) -> None:
         partial, values = self._written(version, spans, reviews, funnel)
@@ -219,7 +222,7 @@ class Curation:
                 filter_.keep_in(self._settings.data_dir / "sketches")
         earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
         precedent = Precedent.of(earlier, reuse, version, recipe, reviews) if earlier else None
-        self._splits = Splits.of(version.split, self._prompts(spans), self._settings.data_dir / "sketches")
+        self._splits = self._split_prompts(version, spans, inputs)
         held = [span for span in spans if span.batch_id in version.split.get("eval_batches", ())]
         self._splits.hold_back(text for page in self._prompts(held) for _, text in page)
         if precedent and precedent.copied:
@@ -267,6 +270,12 @@ class Curation:
                 yield reviews.edited(sample)
             else:
                 yield row
+
+    def _split_prompts(self, version: DatasetVersion, spans: list[Span], inputs: str) -> Splits:
+        """Return the splits of all prompts, those of an earlier version where it asked the same of the same."""
+        if not asks_nothing_of_others(version.split) and (told := self._read(precedents.splits, inputs, version.split)):
+            return Splits(version.split, told[0], NearPrompts.model_validate(told[1]))
+        return Splits.of(version.split, self._prompts(spans), self._settings.data_dir / "sketches")
 
     def _prompts(self, spans: list[Span]) -> Iterator[list[tuple[int, str]]]:
         """Yield all prompts of all batches, with their text."""

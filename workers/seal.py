@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from filters.licences.check import Override, check
-from filters.manifest import BatchEntry, FilterCount, Licence, Manifest, TeacherEntry
+from filters.manifest import BatchEntry, FilterCount, Licence, Manifest, NearPrompts, TeacherEntry
 from service.models import Batch, DatasetVersion, Teacher
 from service.store.ledger import LedgerPage
 from workers.card import card
@@ -74,6 +74,7 @@ def write_folder(
         lineage=[_lineage(batch) for batch in batches],
         sources=tally.sources(),
         split=version.split,
+        near_prompts=NearPrompts.model_validate(version.near_prompts) if version.near_prompts else None,
         teachers=_teachers(sources, teachers, batches),
         input=total,
         kept=exported.kept,
@@ -83,7 +84,11 @@ def write_folder(
         soft_labels=labels.close() if labels else None,
         licence=licence,
     )
-    text = orjson.dumps(manifest.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    # Left out where nobody looked: so a version that was sealed before anybody could is rebuilt byte for byte.
+    unknown = None if manifest.near_prompts else {"near_prompts"}
+    text = orjson.dumps(
+        manifest.model_dump(mode="json", exclude=unknown), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    )
     (folder / "manifest.json").write_bytes(text)
     _draw(folder / "charts", tally)
     licences = sorted(sources.teacher_licences | sources.prompt_licences)

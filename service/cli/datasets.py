@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from service.cli.exports import Brought
 
 Use = Literal["research", "commercial"]
+Group = Literal["auto", "near", "text"]
 
 
 def curate(
@@ -33,9 +34,13 @@ def curate(
     test_share: Annotated[
         float | None, typer.Option("--test", help="Share of prompts held back for the report.")
     ] = None,
-    keep_near: Annotated[
-        bool, typer.Option("--keep-near", help="Near-duplicate prompts share a split, too, not only equal ones.")
-    ] = False,
+    group: Annotated[
+        Group | None,
+        typer.Option(
+            help="Prompts that share a split: equal ones (text), near-duplicate ones, too (near), or those unless too "
+            "many hang together (auto, the default)."
+        ),
+    ] = None,
     override: Annotated[
         list[str] | None, typer.Option(help="LICENCE=REASON: allow it all the same; needs --author, stays on the card.")
     ] = None,
@@ -51,8 +56,8 @@ def curate(
         found = terminal.client.preview(batch, filters)
         terminal.show(found, lambda terminal: _view_preview(terminal, found))
         return
-    shares = {name: share for name, share in (("eval", eval_share), ("test", test_share)) if share is not None}
-    split: dict[str, Any] = shares | ({"group": "near"} if keep_near else {})
+    wanted = {"eval": eval_share, "test": test_share, "group": group}
+    split: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     more: dict[str, Any] = {
         "base": base,
         "split": split or None,

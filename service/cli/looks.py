@@ -246,6 +246,8 @@ def view_version(version: "VersionOut") -> Callable[[Terminal], None]:
         share = percent(version.kept / version.input if version.input else None)
         rows = ", ".join(f"{name} {_rows(part):,}" for name, part in version.splits.items())
         terminal.say(f"kept {version.kept:,} of {version.input:,} ({share}): {rows}", f"sha256 {version.sha256}")
+        if near := version.near_prompts:
+            terminal.say(near.in_words(), style="yellow" if near.apart else "dim")
         if version.licence:
             licence_answer(terminal, version.licence.model_dump(), version.intended_use)
 

@@ -41,6 +41,8 @@ class DatasetVersion(SQLModel, table=True):
     """Of the traces and reviews that were judged; empty where some came while it was at work."""
     intended_use: str
     split: dict[str, Any] = json_field(dict)
+    near_prompts: dict[str, Any] | None = json_field(nullable=True)
+    """What of its prompts is nearly the same and was kept in one split, once it is judged; None where nobody looked."""
     base: str | None = None
     """Licence of the student base, where the asker named one."""
     overrides: list[dict[str, str]] = json_field(list)

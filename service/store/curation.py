@@ -206,16 +206,14 @@ def ordered(query: Any, stretch: Stretch) -> Any:
     return query.where(tuple_(*_PLACE) > after) if after else query
 
 
-def judged(
-    session: Session, job: Job, version_id: int, *, funnel: list[dict[str, Any]], inputs: str, lease_s: float
-) -> None:
+def judged(session: Session, job: Job, version_id: int, *, lease_s: float, **values: Any) -> None:
     """Note that the ledger is whole: a later attempt goes on from here. Raises LeaseLost.
 
-    `inputs` is the hash of what was judged, empty where some came meanwhile.
+    `values` are the version's `funnel`, `near_prompts`, and `inputs_sha256`: empty where some came meanwhile.
     """
     queue.keep(session, job, lease_s=lease_s)
     version = get(session, version_id)
-    version.sqlmodel_update({"funnel": funnel, "inputs_sha256": inputs})
+    version.sqlmodel_update(values)
     session.add(version)
 
 

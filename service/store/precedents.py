@@ -1,6 +1,7 @@
 """Verdicts of earlier versions that may still stand: who judged the same traces, and what its ledger says of each."""
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from service.store.ledger import of_version
 
 ALIKE_MAX = 50
 """Versions looked at for verdicts that still stand."""
+ROWS_AT_ONCE = 10_000
 # Mostly null: cheaper to look at as text than to decode for each row.
 _ASIDE: tuple[Any, ...] = tuple(cast(column, Text) for column in (VerdictRow.abstentions, VerdictRow.notes))
 _VERDICT: tuple[Any, ...] = (
@@ -51,14 +53,8 @@ def reusable(
     session: Session, recipe: Recipe, inputs: str, *, same_stream: bool
 ) -> tuple[DatasetVersion, Reuse] | tuple[None, None]:
     """Return the sealed version of the same traces and reviews whose verdicts spare the recipe the most filters."""
-    query = (
-        select(DatasetVersion)
-        .where(DatasetVersion.inputs_sha256 == inputs, DatasetVersion.state == VersionState.SEALED)  # pyright: ignore[reportArgumentType]
-        .order_by(col(DatasetVersion.id).desc())
-        .limit(ALIKE_MAX)
-    )
     best: tuple[DatasetVersion, Reuse] | None = None
-    for version in session.scalars(query):
+    for version in _alike(session, inputs):
         if version.recipe.get("on_abstain") != recipe.on_abstain:
             continue
         funnel = [line for line in map(FilterCount.model_validate, version.funnel) if line.kind != PERSON]
@@ -66,6 +62,31 @@ def reusable(
         if len(reuse) > (len(best[1]) if best else 0):
             best = version, reuse
     return best or (None, None)
+
+
+def splits(session: Session, inputs: str, split: dict[str, Any]) -> tuple[dict[int, str], dict[str, Any]] | None:
+    """Return the split of each prompt, and its `near_prompts`, of a sealed version of the same traces split so."""
+    found = next((each for each in _alike(session, inputs) if each.split == split and each.near_prompts), None)
+    if found is None:
+        return None
+    query = (
+        select(Trace.prompt_id, VerdictRow.split)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .join(Trace, col(Trace.id) == col(VerdictRow.trace_id))
+        .where(col(VerdictRow.version_id) == found.id)
+    )
+    rows: Any = session.connection().execution_options(yield_per=ROWS_AT_ONCE).execute(query)
+    return {prompt_id: sys.intern(name) for prompt_id, name in rows}, found.near_prompts or {}
+
+
+def _alike(session: Session, inputs: str) -> Iterator[DatasetVersion]:
+    """Yield the newest sealed versions of the same traces and reviews."""
+    query = (
+        select(DatasetVersion)
+        .where(DatasetVersion.inputs_sha256 == inputs, DatasetVersion.state == VersionState.SEALED)  # pyright: ignore[reportArgumentType]
+        .order_by(col(DatasetVersion.id).desc())
+        .limit(ALIKE_MAX)
+    )
+    yield from session.scalars(query)
 
 
 def judged_page(session: Session, version_id: int, stretch: Stretch, *, reached: int = 0) -> list[Judged]:

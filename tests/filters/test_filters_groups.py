@@ -70,3 +70,11 @@ def test_a_text_in_the_middle_joins_two_groups() -> None:
 
 def test_short_texts_are_compared_by_their_letters() -> None:
     assert firsts(["What is two plus two?", "what is  TWO plus two?", "Name a colour."], 3) == [0, 0, 2]
+
+
+def test_where_thousands_share_a_phrase_a_pair_is_found_all_the_same() -> None:
+    chosen = random.Random(4)
+    head = " ".join(chosen.choices(WORDS, k=30))
+    texts = [f"{head} {' '.join(chosen.choices(WORDS, k=20))}" for _ in range(600)]
+    found = firsts([*texts, *(f"{text} again" for text in texts)], 256)
+    assert found == [*range(600), *range(600)]

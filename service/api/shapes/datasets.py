@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from filters.manifest import FilterCount, Licence
+from filters.manifest import FilterCount, Licence, NearPrompts
 from service.api.shapes.base import NAME, Asked, Given, Use
 
 
@@ -22,9 +22,10 @@ class SplitIn(Asked):
 
     eval: float = Field(default=0.05, ge=0, le=0.5)
     test: float = Field(default=0.05, ge=0, le=0.5)
-    group: Literal["text", "near"] = "text"
-    """Which prompts share a split: equal ones, or also those that a chain of near-duplicates connects. The latter for
-    prompts that people wrote; made from a template, most of them may be connected, and land in one split."""
+    group: Literal["auto", "near", "text"] = "auto"
+    """Which prompts share a split. `text`: equal ones. `near`: also those that a chain of near-duplicates connects;
+    made from a template, most prompts may be connected, and land in one split. `auto`: the same without groups larger
+    than a fifth of the smallest split that is held back (or than 4 prompts); those are split by text."""
     eval_batches: list[str] = []
     """Batches of the version whose prompts are its eval split, beside the share of the others'. A prompt that is in
     one of them is in no other split."""
@@ -59,6 +60,8 @@ class VersionOut(Given):
     recipe: dict[str, Any]
     intended_use: str
     split: dict[str, Any]
+    near_prompts: NearPrompts | None
+    """Near-duplicate prompts and what the splits made of them; null until it is judged, and where nobody looked."""
     input: int
     kept: int
     funnel: list[FilterCount]
