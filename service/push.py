@@ -18,6 +18,8 @@ HUB = "hf://datasets/"
 PIECE_BYTES = 2**20
 STALE = ("data/", "soft_labels/", "charts/")
 """Where files of a version that was pushed before are removed: the card's patterns would take them for rows of this."""
+PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
+"""What fsspec reaches object stores with. These have no folders: asked for one, they would make a bucket."""
 Told = Callable[[str], None]
 
 
@@ -112,13 +114,26 @@ def _to_files(folder: Path, manifest: Manifest, target: str, told: Told) -> Push
     try:
         fs, root = url_to_fs(target)
     except (ImportError, ValueError) as error:
-        raise Problem(f"'{target}' cannot be reached from here: {error}") from error
-    root = root.rstrip("/")
+        package = PACKAGES.get(target.partition("://")[0])
+        advice = f" (`pip install {package}`)" if package and isinstance(error, ImportError) else ""
+        raise Problem(f"'{target}' cannot be reached from here: {error}{advice}") from error
+    try:
+        return _written(fs, root.rstrip("/"), folder, manifest, target, told)
+    except (Conflict, OSError):
+        raise
+    except Exception as error:
+        # What the library of a store raises is its own affair: no keys, no network, no such place.
+        raise Broken(f"{target}: {error or type(error).__name__}") from error
+
+
+def _written(fs: Any, root: str, folder: Path, manifest: Manifest, target: str, told: Told) -> Pushed:
     last = f"{root}/manifest.json"
     if fs.exists(last):
         there = Manifest.model_validate_json(fs.cat_file(last))
         if there.sha256 != manifest.sha256 or there.version != manifest.version or there.dataset != manifest.dataset:
             raise Conflict(f"{target} holds {there.dataset}@{there.version} already; push to another folder")
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    has_folders = protocols.isdisjoint(PACKAGES)
     sent = 0
     paths = sorted(_files(folder), key=lambda path: path == "manifest.json")
     for path in paths:
@@ -126,7 +141,8 @@ def _to_files(folder: Path, manifest: Manifest, target: str, told: Told) -> Push
         if _remote_sha256(fs, place, (folder / path).stat().st_size) == digest:
             continue
         told(path)
-        fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+        if has_folders:
+            fs.makedirs(place.rpartition("/")[0], exist_ok=True)
         fs.put_file(str(folder / path), place)
         sent += 1
         if _remote_sha256(fs, place, (folder / path).stat().st_size) != digest:

@@ -97,8 +97,10 @@ def _fetch_lines(
 def _write_settings(form: ExportFormat, label: str, folder: Path, rows: Iterable[str], wish: dict[str, Any]) -> str:
     if form.settings is None:
         return ""
-    reasoning = Reasoning(wish["reasoning"]) if wish.get("reasoning") else None
-    filename, text = form.settings(label, {split: f"{split}.jsonl" for split in rows}, Wish(reasoning))
+    given: dict[str, Any] = {"reasoning": Reasoning(wish["reasoning"])} if wish.get("reasoning") else {}
+    given |= {"reasoning_key": wish["reasoning_key"]} if wish.get("reasoning_key") else {}
+    files = {split: f"{split}.jsonl" for split in rows}
+    filename, text = form.settings(label, files, form.settled(Wish(**given)))
     (folder / filename).write_text(text)
     return filename
 

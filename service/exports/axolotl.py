@@ -34,7 +34,10 @@ def _settings(name: str, files: Mapping[str, str], wish: Wish) -> tuple[str, str
             "    roles_to_train: []",
             "    message_field_training: train",
         ]
-        if wish.reasoning == Reasoning.INLINE:
+        if wish.reasoning == Reasoning.FIELD:
+            # Where it looks for reasoning, and what it calls it for the template.
+            lines += [f"    {name}: {wish.reasoning_key}" for name in ("field_thinking", "template_thinking_key")]
+        elif wish.reasoning == Reasoning.INLINE:
             lines.append("    split_thinking: true")
     return "axolotl.yaml", "\n".join(lines) + "\n"
 

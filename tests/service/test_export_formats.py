@@ -168,6 +168,25 @@ def test_axolotl_trains_on_the_teachers_answer_alone(sealed):
     assert (set(found), found["test_datasets"][0]["path"]) == ({"datasets", "test_datasets"}, "e.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({}, {"field_thinking": "reasoning_content", "template_thinking_key": "reasoning_content"}),
+        ({"reasoning_key": "thinking"}, {"field_thinking": "thinking", "template_thinking_key": "thinking"}),
+        ({"reasoning": Reasoning.INLINE}, {"split_thinking": True}),
+        ({"reasoning": Reasoning.DROP}, {}),
+    ],
+)
+def test_axolotl_is_told_where_the_reasoning_is(wish, told):
+    import yaml
+
+    form = FORMATS["axolotl"]
+    assert form.settings
+    _, text = form.settings("sums-v1", {"train": "train.jsonl"}, form.settled(Wish(**wish)))
+    (found,) = yaml.safe_load(text)["datasets"]
+    assert {name: value for name, value in found.items() if "thinking" in name} == told
+
+
 def test_a_role_without_a_place_is_refused_before_the_first_row(tmp_path):
     tool = [{"role": "user", "content": "?"}, {"role": "tool", "content": "4"}]
     sealed = seal(tmp_path, [row(1, 10), row(2, 11, prompt=tool)])
