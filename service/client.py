@@ -160,7 +160,8 @@ class Client(Connection):
             headers["Content-Length"] = str(prompts.stat().st_size)
             if once and idempotency_key is None:
                 idempotency_key = key_of(prompts, query)
-        query |= given({"ungradable": ungradable})  # not in the key: it changes nothing about a batch that was taken
+        name = prompts.name if isinstance(prompts, Path) else None
+        query |= given({"ungradable": ungradable, "file": name})  # not in the key: they change nothing about a batch
         headers |= _key(idempotency_key)
         timeout = httpx.Timeout(INGEST_S, connect=CONNECT_S)
 

@@ -50,4 +50,5 @@ def take_in(
     )
     origin = Origin(source.name, of.file, of.prompts_license)
     form = Form(lambda data, line: source.row(data, line, origin), source.fields)
-    return accept(database, settings, Order([of.teacher], 1, {}, {}, key, {"imported": about}), body, form, intake)
+    made = {"imported": about, "submitted": {"file": of.file, "sha256": body.sha256}}
+    return accept(database, settings, Order([of.teacher], 1, {}, {}, key, made), body, form, intake)

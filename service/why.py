@@ -1,9 +1,10 @@
-"""Why a trace is in a dataset version, or is not: its way through the recipe, filter by filter."""
+"""Why a trace is in a dataset version, or is not: where it is from, and its way through the recipe by filter."""
 
 from typing import Any
 
 from sqlmodel import Session
 
+from service import origins
 from service.api.shapes.traces import Step, WhyOut
 from service.errors import NotFound
 from service.models import DatasetVersion, VerdictRow
@@ -12,7 +13,7 @@ from service.store import datasets, traces
 
 def why(session: Session, trace_id: int, version: str | None) -> WhyOut:
     """Return a trace's way through `version` (NAME@N), or through the newest that judged it; NotFound for neither."""
-    traces.get(session, trace_id)
+    origin = origins.of(session, trace_id)
     found = {label: row for row, label in traces.verdicts(session, trace_id)}
     label = version.removeprefix("dataset:") if version else next(iter(found), "")
     if label not in found:
@@ -30,6 +31,7 @@ def why(session: Session, trace_id: int, version: str | None) -> WhyOut:
         detail=verdict.detail,
         split=verdict.split,
         steps=steps,
+        origin=origin,
     )
 
 

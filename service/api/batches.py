@@ -59,12 +59,15 @@ async def submit(
     """
     sampling = query.model_dump(include=set(Sampling.model_fields), exclude_none=True)
     meta = {"set": query.set} if query.set else {}
-    goal = {"accept_k": query.accept_k, "token_budget": query.token_budget} if query.accept_k else {}
+    goal: dict[str, Any] = {}
+    if query.accept_k:
+        goal = {"accept_k": query.accept_k, "token_budget": query.token_budget}
     teachers, refuse = list(dict.fromkeys(query.teacher)), query.refuses_ungradable
-    order = Order(teachers, query.tries, sampling, meta, idempotency_key, goal, refuse_ungradable=refuse)
     columns = parse(query.map, FIELDS, NEEDED) if query.map else None
     with spool_file(settings) as path:
-        said, sha256 = await spool_body(request, path)
+        said, sha256, file = await spool_body(request, path)
+        goal["submitted"] = {"file": query.file or file, "sha256": sha256}
+        order = Order(teachers, query.tries, sampling, meta, idempotency_key, goal, refuse_ungradable=refuse)
         body = Spooled(path, sha256, by_content(path, said), columns)
         form = JUDGED if query.accept_k else NATIVE
         batch, new = await run_in_threadpool(accept, database, settings, order, body, form)
@@ -73,16 +76,16 @@ async def submit(
     return SubmitOut(**shown.model_dump(), new=new)
 
 
-async def spool_body(request: Request, path: Path) -> tuple[Format | None, str]:
-    """Write the body to `path`; return what was said of its form, and its SHA-256."""
+async def spool_body(request: Request, path: Path) -> tuple[Format | None, str, str]:
+    """Write the body to `path`; return what was said of its form, its SHA-256, and the name of a form's file."""
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/"):
-        return by_content_type(kind), await spool(request.stream(), path)
+        return by_content_type(kind), await spool(request.stream(), path), ""
     form = Upload(kind, path)
     await form.read(request.stream())
     if form.filename is None:
         raise Problem("the form holds no file in its field 'file'")
-    return by_name(form.filename), await run_in_threadpool(_sha256, path)
+    return by_name(form.filename), await run_in_threadpool(_sha256, path), form.filename
 
 
 def _sha256(path: Path) -> str:

@@ -43,7 +43,7 @@ async def add(
     The same texts under the same name give what is there (200); other texts under it are refused (409).
     """
     with spool_file(settings) as path:
-        said, sha256 = await spool_body(request, path)
+        said, sha256, _ = await spool_body(request, path)
         body = Spooled(path, sha256, by_content(path, said))
         columns = list(dict.fromkeys(column))
         found, new = await run_in_threadpool(benchmarks.add, database, settings, name, columns, body)

@@ -69,7 +69,7 @@ async def take(
         query.teacher, query.known_license, query.model, prompts_license=query.prompts_license, file=query.file
     )
     with spool_file(settings) as path:
-        said, sha256 = await spool_body(request, path)
+        said, sha256, _ = await spool_body(request, path)
         body = Spooled(path, sha256, _checked(by_content(path, said), source), columns)
         batch, new = await run_in_threadpool(take_in, database, settings, source, body, of, idempotency_key)
     response.status_code = 201 if new else 200

@@ -9,7 +9,7 @@ from service.cli.terminal import Json, Terminal, begin
 from service.cli.words import UNKNOWN, clean, number, one_line
 
 if TYPE_CHECKING:
-    from service.api.shapes.traces import TraceDetail, TraceOut, WhyOut
+    from service.api.shapes.traces import Origin, TraceDetail, TraceOut, WhyOut
 
 PAGE = 500
 SHOWN, EVIDENCE_SHOWN = 28, 100
@@ -73,6 +73,31 @@ def _view_why(terminal: Terminal, found: "WhyOut") -> None:
         terminal.say(line, style=None if why else "dim")
         for name, value in (step.evidence or {}).items():
             terminal.say(f"      {name}: {one_line(str(value), EVIDENCE_SHOWN)}")
+    terminal.say("where it is from", style="bold")
+    _view_origin(terminal, found.origin)
+
+
+def _view_origin(terminal: Terminal, origin: "Origin") -> None:
+    teacher = ", ".join(part for part in (origin.model, origin.revision and f"revision {origin.revision}") if part)
+    sampling = ", ".join(f"{name} {value}" for name, value in origin.sampling.items())
+    kind = origin.rewrite["kind"] if origin.rewrite else ""
+    read = f"row {origin.row}" if origin.file or origin.sha256 else ""
+    imported = origin.imported or {}
+    facts = {
+        "prompt": f"{origin.prompt}, {read} of {origin.file or 'a file without a name'}" if read else origin.prompt,
+        "sha256": origin.sha256,
+        "source": ", ".join(part for part in (origin.source, origin.license) if part),
+        "batch": f"{origin.batch}, {origin.made}{f' ({kind})' if kind else ''}",
+        "teacher": f"{origin.teacher} ({teacher}), licence {origin.teacher_license or 'unknown'}",
+        "answer": f"{origin.sample_index}{f' at {sampling}' if sampling else ''}",
+        "imported": f"{imported.get('format')}, row {imported.get('row')} of {imported.get('file')}"
+        if imported
+        else "",
+    }
+    terminal.say(*(f"  {name:8} {clean(value)}" for name, value in facts.items() if value))
+    if origin.parent:
+        terminal.say(f"  rewritten from trace {origin.parent.trace}:")
+        _view_origin(terminal, origin.parent)
 
 
 def _row(trace: "TraceOut") -> tuple[str, ...]:

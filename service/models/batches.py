@@ -53,6 +53,9 @@ class Batch(SQLModel, table=True):
     """Of the submitted body and parameters: the same key with another body is a mistake, not a repetition."""
     input_file_id: str | None = None
     """The uploaded file whose lines are its prompts; None for one that came in over the native door."""
+    submitted: dict[str, Any] | None = json_field(nullable=True)
+    """What its prompts were read from: `file`, as its submitter called it, and the `sha256` of its bytes. None for a
+    rewriting, and for the file of `input_file_id`, which has both."""
     continues: str | None = None
     """The cancelled or expired batch of the same file whose answers it took over, so that they are not asked again."""
     rewrite: dict[str, Any] | None = json_field(nullable=True)

@@ -1,11 +1,16 @@
 """Why a trace was kept or not, and what a filter is worth against chance."""
 
+import hashlib
+
 import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.models import JobKind, VersionState
+from service.models import JobKind, Trace, VersionState
+from service.store import batches
+from service.store.database import insert_new
 from tests.workers.made import add_batch, ledger, order, questions, review, trace_ids, version
+from tests.workers.made import trace as made_trace
 
 RECIPE = [{"kind": "length", "tokens_min": 30}, {"kind": "verified"}, {"kind": "near_duplicate"}]
 
@@ -93,3 +98,48 @@ def test_a_judge_that_is_not_registered_is_refused_before_anything_is_judged(dat
         assert answer.status_code == 422
         assert "filters[0] (judged): knob 'teacher': no teacher is called 'fakee'" in answer.json()["detail"]
         assert "'fake'" in answer.json()["detail"]
+
+
+def origin(client, trace_id: int) -> dict:
+    return client.get(f"/api/traces/{trace_id}/why").json()["origin"]
+
+
+def test_a_trace_leads_back_to_the_row_of_the_file_that_asked_for_it(database, client, sealed):
+    lines = b"".join(b'{"id": "p%d", "prompt": "Say %d", "source": "notes"}\n' % (row, row) for row in (1, 2))
+    add_batch(database, questions(1))
+    query = {"teacher": "fake", "temperature": 0.5, "file": "asked.jsonl"}
+    batch = client.post("/api/batches", params=query, content=lines).json()["id"]
+    with database.write() as session:
+        (prompt_id,) = [each for each in batches.ids_of_keys(session, batch, ["p2"]).values()]
+        insert_new(session, Trace, [made_trace(batch, prompt_id, 0, "fake")])
+    client.post(f"/api/batches/{batch}/cancel")
+    sealed([batch])
+    found = origin(client, trace_ids(database, batch)[0])
+    assert (
+        found
+        | {
+            "made": "asked",
+            "file": "asked.jsonl",
+            "sha256": hashlib.sha256(lines).hexdigest(),
+            "row": 2,
+            "prompt": "p2",
+            "source": "notes",
+            "model": "maker/fake",
+            "sampling": {"temperature": 0.5},
+            "parent": None,
+        }
+        == found
+    )
+
+
+def test_what_was_imported_and_rewritten_leads_back_to_the_file_it_was_in(database, client, sealed):
+    row = b'{"prompt": "One and one?", "response": "Two."}\n'
+    query = {"format": "huggingface", "teacher": "r1", "license": "mit", "file": "r1.jsonl"}
+    batch = client.post("/api/imports", params=query, content=row + row.replace(b"One", b"Six")).json()["id"]
+    last = trace_ids(database, batch)[1]
+    short = add_batch(database, questions(1), n=1, teacher="r1", licence="mit", parent_id=last)
+    sealed([batch, short])
+    found = origin(client, last)
+    assert found["imported"] == {"format": "huggingface", "file": "r1.jsonl", "row": 2}
+    assert (found["made"], found["file"], found["row"]) == ("imported", "r1.jsonl", 2)
+    assert origin(client, trace_ids(database, short)[0])["parent"] == found

@@ -45,6 +45,8 @@ class SubmitQuery(Sampling):
     map: list[str] = []
     """`COLUMN:FIELD`, such as `question:prompt`: what a column of the body stands for. A field is one of a prompt's or
     `meta.NAME`; without one the column is dropped. `*` stands for all other columns, for `meta` or nowhere."""
+    file: str = Field(default="", max_length=255)
+    """Name of the file, so that each trace can be followed back to its line there."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "SubmitQuery":

@@ -102,6 +102,37 @@ class Step(BaseModel):
     evidence: dict[str, Any] | None = None
 
 
+class Origin(BaseModel):
+    """Where a trace is from, back to the line of a file."""
+
+    trace: int
+    batch: str
+    made: Literal["asked", "imported", "rewritten"]
+    file: str
+    """Name of the file that the prompt was read from, as its submitter called it; empty where nobody said."""
+    sha256: str
+    """Of its bytes; empty for a rewriting, whose `parent` leads to a file, and for batches of an older Retort."""
+    row: int
+    """Of the prompt in it: a line, or a row of a table, from 1."""
+    prompt: str
+    """The submitter's id for the prompt."""
+    source: str
+    license: str
+    teacher: str
+    model: str
+    revision: str | None
+    teacher_license: str
+    sample_index: int
+    sampling: dict[str, Any]
+    """As it was asked: the batch's, and the prompt's own before it."""
+    imported: dict[str, Any] | None
+    """`format`, `file` and `row` of a trace that was made elsewhere."""
+    rewrite: dict[str, Any] | None
+    """How a rewriter made it: `kind`, `teacher`, `instruction`, …"""
+    parent: "Origin | None"
+    """Of the trace that a rewriter made it from."""
+
+
 class WhyOut(BaseModel):
     trace: int
     version: str
@@ -112,3 +143,4 @@ class WhyOut(BaseModel):
     detail: str
     split: str
     steps: list[Step]
+    origin: Origin
