@@ -28,6 +28,8 @@ from service.exports import FORMATS
 from service.exports.form import Wish
 from service.exports.sealed import Sealed
 from service.formats.detect import Format
+from service.importing import Provenance, take_in
+from service.imports import SOURCES
 from service.settings import Settings
 from service.store.database import Database
 from service.submission import Spooled
@@ -74,11 +76,6 @@ def take_out(name: str, data: Path) -> int:
 
 def bring_in(data: Path) -> int:
     """Import the rows of a JSON lines file, as the API does once it is on the disk."""
-    # Here, as in the service: the packages that make the app come first.
-    from service.app import create_app  # noqa: F401
-    from service.importing import Provenance, take_in
-    from service.imports import SOURCES
-
     settings = Settings(data_dir=data / "import")
     database = Database(settings.url())
     database.create()
