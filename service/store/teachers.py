@@ -9,6 +9,9 @@ from sqlmodel import Session, select
 from service.errors import Conflict, NotFound, nearest
 from service.models import Teacher
 
+LASTING = ("max_model_len",)
+"""Of what a probe finds: decides how a server is asked, for soft labels and the tokens of each answer among them."""
+
 
 def register(session: Session, values: dict[str, Any]) -> tuple[Teacher, dict[str, Any] | None]:
     """Add the teacher or bring the known one of that name up to `values`; return it and what it was, None if new."""
@@ -18,6 +21,8 @@ def register(session: Session, values: dict[str, Any]) -> tuple[Teacher, dict[st
         session.add(teacher)
         return teacher, None
     before = {name: getattr(known, name) for name in values}
+    if any(before.get(name) != values.get(name) for name in ("base_url", "model")):
+        known.health = None  # it was that of another server
     known.sqlmodel_update(values)
     session.add(known)
     return known, before
@@ -57,8 +62,13 @@ def every(session: Session) -> Sequence[Teacher]:
 
 
 def note_health(session: Session, name: str, health: dict[str, Any]) -> Teacher:
-    """Keep what a probe found; return the teacher with it."""
+    """Keep what a probe found; return the teacher with it.
+
+    A server that is busy or away has not forgotten how it can be asked: that stays known from when it answered.
+    """
     teacher = get(session, name)
-    teacher.health = health | {"checked_at": time.time()}
+    known = teacher.health or {}
+    lasting = {} if health.get("ok") else {key: known[key] for key in LASTING if key in known}
+    teacher.health = lasting | health | {"checked_at": time.time()}
     session.add(teacher)
     return teacher

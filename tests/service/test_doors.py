@@ -5,6 +5,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
+from service.store import teachers
 from tests.service.conftest import HERE, TEACHER
 
 
@@ -56,6 +57,17 @@ def test_probing_a_teacher_that_is_down_is_an_answer(client, teacher):
     found = client.post("/api/teachers/tiny/probe").json()
     assert (found["ok"], found["reason"]) == (False, "connection_refused")
     assert client.get("/api/teachers/tiny").json()["health"]["ok"] is False
+
+
+def test_what_a_server_can_do_is_known_while_it_does_not_answer_and_forgotten_with_its_address(client, teacher):
+    database = client.app.state.database
+    with database.write() as session:
+        teachers.note_health(session, "tiny", {"ok": True, "max_model_len": 512})
+        teachers.note_health(session, "tiny", {"ok": False, "reason": "timeout"})
+    health = client.get("/api/teachers/tiny").json()["health"]
+    assert (health["ok"], health["max_model_len"]) == (False, 512)
+    assert client.post("/api/teachers", json=TEACHER | {"license": "mit"}).json()["health"] == health
+    assert client.post("/api/teachers", json=TEACHER | {"model": "other"}).json()["health"] is None
 
 
 def test_probing_an_unknown_teacher_names_the_nearest(client, teacher):
