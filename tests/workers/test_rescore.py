@@ -6,8 +6,12 @@ import pytest
 import zstandard
 from sqlmodel import select
 
+from service import curation
+from service.api.shapes.datasets import VersionIn
+from service.caller import Caller
 from service.errors import Conflict, NotFound
 from service.models import Job, JobKind, SoftLabels, Trace
+from service.scopes import Scope
 from service.soft_labels import TopK, unpack
 from service.store import batches, soft_labels, teachers
 from tests.workers.conftest import Fake
@@ -91,6 +95,17 @@ def test_old_traces_get_the_labels_that_they_would_have_had(database, work, fake
         a, b = by_trace[then.id], by_trace[later.id]
         assert np.array_equal(a.ids, b.ids)
         assert np.allclose(a.logprobs, b.logprobs, atol=1e-3)
+
+
+def test_labels_that_came_later_make_the_same_curation_another_version(database, work, fake):
+    batch = answered(database, work, fake, numbered(2))
+    recipe = {"filters": [{"kind": "licence", "use": "research"}]}
+    wish = VersionIn(name="sums", batches=[batch], recipe=recipe, intended_use="research")
+    somebody = Caller(Scope.SUBMIT, "tester", None, "")
+    assert [curation.order(database, wish, somebody)[0].number for _ in range(2)] == [1, 1]
+    order(database, batch)
+    work(done(database, batch), kinds=ALL)
+    assert [curation.order(database, wish, somebody)[0].number for _ in range(2)] == [2, 2]
 
 
 def test_a_second_order_finds_nothing_to_do_and_leaves_the_counts_of_the_batch_alone(database, work, fake):
