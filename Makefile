@@ -4,7 +4,7 @@ FLAVOUR ?= $(shell if [ "$$(uname)" = Darwin ]; then echo mac; elif command -v n
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo test check bench torture lock openapi clean
+.PHONY: install demo test check bench torture experiments lock openapi clean
 
 install: .venv/installed  ## put everything into .venv (four to six minutes the first time)
 
@@ -35,6 +35,9 @@ bench: install  ## speed beside the plain alternative; wants a quiet machine and
 
 torture: install  ## 20,000 lines while everything is killed with -9, again and again; about four minutes
 	$(BIN)/python -m bench.torture
+
+experiments: install  ## every training method measured on the tiny teacher, into docs/experiments.md; goes on where it stopped
+	$(BIN)/python -m bench.experiments
 
 openapi: install  ## write the OpenAPI file and the manifest's JSON Schema anew
 	$(BIN)/python -m service.openapi docs/openapi.json
