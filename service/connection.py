@@ -16,12 +16,13 @@ Progress = Callable[[int], None]
 """Called with the bytes sent or received so far."""
 
 CHUNK = 256 * 1024
-"""Bytes of a file sent or received at a time."""
+"""Bytes of a file sent at a time."""
 CONNECT_S = 5.0
 EVENTS_S = 45.0
 """Three missed keep-alives of an event stream: the connection is dead."""
 RECONNECT_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits between attempts to take up a broken event stream; then the reader is told."""
+"""Waits between attempts to take up a broken event stream or download; then the reader is told."""
+PARTIAL = 206
 
 
 class RetortError(Exception):
@@ -134,9 +135,29 @@ class Connection:
             yield answer
 
     def _download(self, path: str, target: BinaryIO, progress: Progress | None = None, **query: Any) -> None:
-        with self._stream(path, params=given(query)) as answer:
-            for chunk in counted(answer.iter_bytes(CHUNK), progress):
-                target.write(chunk)
+        """Write an answer to `target`, a file; when the connection breaks, go on behind what is there already."""
+        start = target.tell()
+        tag: str | None = None
+        failures = 0
+        while True:
+            done = target.tell() - start
+            ask = {"Range": f"bytes={done}-", "If-Range": tag} if done and tag else {}
+            try:
+                with self._stream(path, params=given(query), headers=ask) as answer:
+                    tag = answer.headers.get("ETag")
+                    if answer.status_code != PARTIAL:
+                        target.seek(start)
+                        target.truncate()
+                        done = 0
+                    for chunk in counted(answer.iter_bytes(), progress, done):
+                        target.write(chunk)
+                        failures = 0
+                return
+            except RetortError as error:
+                if error.status or not tag or failures == len(RECONNECT_S) - 1:
+                    raise
+            time.sleep(RECONNECT_S[failures])
+            failures += 1
 
     @contextmanager
     def _told_apart(self) -> Iterator[None]:
@@ -214,9 +235,8 @@ def given(values: Object) -> Object:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def counted(chunks: Iterator[bytes], progress: Progress | None) -> Iterator[bytes]:
-    """Pass chunks on, telling how many bytes went by."""
-    done = 0
+def counted(chunks: Iterator[bytes], progress: Progress | None, done: int = 0) -> Iterator[bytes]:
+    """Pass chunks on, telling how many bytes went by, with those that were there before."""
     for chunk in chunks:
         done += len(chunk)
         yield chunk

@@ -1,10 +1,10 @@
 """Datasets: curate a version, read its ledger, take it away."""
 
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 
 from service import curation, download, removal
@@ -17,6 +17,7 @@ from service.errors import Conflict, NotFound
 from service.exports import FORMATS, PARQUET
 from service.exports.sealed import Sealed
 from service.models import Job, VersionState
+from service.ranges import ranged
 from service.settings import Settings
 from service.store import audit, datasets
 from service.store.database import Database
@@ -125,28 +126,31 @@ def take(
     settings: SettingsDep,
     query: Annotated[DownloadQuery, Query()],
     caller: CallerDep,
+    request: Request,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Download the export folder as a zip (`parquet`), or one split as JSON lines in one of the other formats.
 
-    The ETag stands for the bytes: the same version asked for in the same way is the same file.
+    The ETag stands for the bytes: the same version asked for in the same way is the same file. A download that broke
+    goes on with `Range: bytes=FIRST-` and that tag in `If-Range`.
     """
     sealed = Sealed(_sealed(database, settings, name, number, licensed=True))
     if query.format == PARQUET:
         query.refuse_knobs()
         tag, ending, kind = f'"{sealed.manifest.sha256}"', "zip", "application/zip"
-        chunks: Iterator[bytes] = download.zipped(sealed.folder)
+        make = partial(download.zipped, sealed.folder)
     else:
         form, wish = FORMATS[query.format], query.wish()
         tag, ending, kind = form.etag(sealed.manifest.sha256, query.split, wish), _ending(query), "application/jsonl"
-        chunks = form.lines(sealed, query.split, wish)
+        make = partial(form.lines, sealed, query.split, wish)
     headers = {"ETag": tag, "Content-Disposition": f'attachment; filename="{name}-v{number}.{ending}"'}
     if if_none_match is not None and tag in (each.strip() for each in if_none_match.split(",")):
         return Response(status_code=304, headers=headers)
+    answer = ranged(make, headers, kind, request.headers)
     asked = query.model_dump(mode="json", exclude_defaults=True) | {"format": query.format}
     with database.write() as session:  # before the first byte: nobody takes anything away unnoticed
         audit.record(session, caller, Act.VERSION_DOWNLOADED, f"{name}@{number}", **asked)
-    return StreamingResponse(chunks, media_type=kind, headers=headers)
+    return answer
 
 
 @router.get("/{name}/versions/{number}/download/settings", response_class=PlainTextResponse)

@@ -249,6 +249,14 @@ def test_a_download_says_what_it_is_and_is_not_sent_twice(client, url):
     assert client.get(url, params={"format": "messages", "reasoning": "drop"}).headers["etag"] != tag
 
 
+@pytest.mark.parametrize("format", ["parquet", "messages"])
+def test_a_download_that_broke_goes_on_where_it_stopped(client, url, format):
+    whole = client.get(url, params={"format": format})
+    headers = {"Range": "bytes=100-", "If-Range": whole.headers["etag"]}
+    rest = client.get(url, params={"format": format}, headers=headers)
+    assert (rest.status_code, rest.content) == (206, whole.content[100:])
+
+
 def test_settings_name_the_files_as_they_are_downloaded(client, url):
     answer = client.get(f"{url}/settings", params={"format": "sharegpt"})
     assert answer.json()["sums-v1-train"]["file_name"] == "sums-v1.train.sharegpt.jsonl"
