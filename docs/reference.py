@@ -80,7 +80,7 @@ def manifest() -> Iterator[str]:
 def api() -> Iterator[str]:
     """Yield the page of every route, from the OpenAPI file."""
     document = json.loads((ROOT / "openapi.json").read_bytes())
-    yield f"# HTTP API\n\nThe OpenAPI file itself: [openapi.json](../openapi.json).\n"
+    yield "# HTTP API\n\nThe OpenAPI file itself: [openapi.json](../openapi.json).\n"
     routes = [(verb, path, route) for path, verbs in document["paths"].items() for verb, route in verbs.items()]
     for tag in dict.fromkeys(route.get("tags", ["other"])[0] for verb, _, route in routes if verb in VERBS):
         yield f"## {tag}\n"

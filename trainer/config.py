@@ -91,9 +91,11 @@ class Training(BaseModel):
     learning_rate_multiplier: PositiveFloat = 1.0
     """On the learning rate, whether it was found or given; OpenAI's knob of this name."""
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    """How the rate falls after its warm-up: to nothing along a cosine or a line, or not at all."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
     """Share of the steps over which the rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's. Fine-tuning is short; a base that overfits may want 0.01 to 0.1."""
     max_length: PositiveInt | None = None
     """Tokens of a row. None: the longest row of the data, as far as the student's positions go."""
     on_unfit: Literal["refuse", "drop_to_rejected"] = "refuse"
@@ -104,7 +106,9 @@ class Training(BaseModel):
     three keep their order in every epoch. `curriculum` begins with the prompts that the teachers mostly got right, as
     the version's verdicts tell, and of those alike with the short rows."""
     lora: Lora | None = None
+    """Train adapters instead of all weights, and merge them at the end: a third of the memory or less."""
     seed: NonNegativeInt = 0
+    """Of the order of rows and of whatever else is drawn."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bfloat16 where the hardware computes in it (Ampere GPUs on, CPUs with AVX512-BF16 or AMX), else fp32."""
     attn_implementation: str = "auto"
@@ -116,6 +120,7 @@ class Training(BaseModel):
     keep_checkpoints: bool = False
     """Keep them once the student is saved; each is three times the size of the model."""
     evaluation: Evaluation = Evaluation()
+    """How the student is measured once it is trained."""
 
 
 def pick_learning_rate(asked: float | Literal["auto"], parameters: int, *, lora: bool, factor: float = 1.0) -> float:
