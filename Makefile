@@ -4,7 +4,7 @@ FLAVOUR ?= $(shell if [ "$$(uname)" = Darwin ]; then echo mac; elif command -v n
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo test check bench torture experiments lock openapi clean
+.PHONY: install demo test check bench torture experiments docs lock openapi clean
 
 install: .venv/installed  ## put everything into .venv (four to six minutes the first time)
 
@@ -43,6 +43,9 @@ openapi: install  ## write the OpenAPI file and the manifest's JSON Schema anew
 	$(BIN)/python -m service.openapi docs/openapi.json
 	$(BIN)/python -m filters.manifest_schema docs/manifest.schema.json
 
+docs: install  ## build the documentation into site/; `mkdocs serve` shows it while it is written
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 LOCK = uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate --no-emit-find-links $(addprefix --find-links ,$(RETORT_FIND_LINKS)) pyproject.toml
 ALL = --extra train --extra tasks --extra postgres --extra s3 --extra otel --extra dev
 lock:  ## compile requirements/*.txt anew
@@ -53,4 +56,4 @@ lock:  ## compile requirements/*.txt anew
 	$(LOCK) --extra postgres --extra s3 --extra otel --output-file requirements/service.txt
 
 clean:  ## remove what was made here: environment, demo, data of tests
-	rm -rf .venv demo .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv demo site tutorial .pytest_cache .ruff_cache .import_linter_cache
