@@ -57,6 +57,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("retort"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,  # theirs loads its script from elsewhere; ours is a page like the others
+        redoc_url=None,
     )
     app.state.database, app.state.settings, app.state.throttle = database, settings, Throttle()
     app.add_middleware(Door, settings=settings)

@@ -1,6 +1,7 @@
 """Ordering a curation: the recipe is checked before anything is judged, and the same order is recognised."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,7 +120,7 @@ def control(database: Database, name: str, number: int, body: ControlIn, caller:
     return order(database, VersionIn(name=name, recipe=version.recipe | {"filters": filters}, **values), caller)
 
 
-EXAMPLES_MAX = 50
+EXAMPLES_MAX, PER_REASON_MAX = 50, 5
 WINDOWS = 20
 """Places in a batch that a preview looks at: prompts of a kind often lie together, so one stretch would mislead."""
 
@@ -134,11 +135,15 @@ def preview(database: Database, settings: Settings, batch_ids: list[str], recipe
         # A sample of the traces is another stream, yet a filter that looks at each alone said what it says.
         earlier, reuse = precedents.reusable(session, recipe, inputs, same_stream=False)
         samples = list(_spread(session, batch_ids, sample, earlier))
-    funnel, examples = Funnel(recipe), []
+    funnel, examples = Funnel(recipe), list[PreviewExample]()
+    shown = Counter[tuple[str, str]]()
     for judged in run(recipe, samples, reuse):
         funnel.add(judged)
+        why = judged.verdict
         if judged.outcome == Outcome.REJECT and len(examples) < EXAMPLES_MAX:
-            why = judged.verdict
+            shown[judged.kind, why.reason] += 1
+            if shown[judged.kind, why.reason] > PER_REASON_MAX:
+                continue  # rare reasons are the ones that nobody knows
             examples.append(
                 PreviewExample(trace=judged.sample.id, filter=judged.kind, reason=why.reason, detail=why.detail)
             )

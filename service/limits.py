@@ -96,7 +96,9 @@ def _from_elsewhere(request: Request, *, locked: bool) -> Problem | None:
     if not locked and host not in LOCAL:
         # A foreign name that points here (DNS rebinding) would let its pages read everything.
         return UnknownHost(f"this Retort has no key and answers only to {', '.join(sorted(LOCAL))}, not '{host}'")
-    if request.headers.get("sec-fetch-site", "") == "cross-site" and request.method not in {"GET", "HEAD"}:
+    # Without a key, even a page of another port of this machine is a stranger: a form of it would be carried out.
+    strangers = {"cross-site"} if locked else {"cross-site", "same-site"}
+    if request.headers.get("sec-fetch-site", "") in strangers and request.method not in {"GET", "HEAD"}:
         return AnotherSite("a page of another site may not change anything here")
     return None
 

@@ -10,7 +10,22 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from service.access import by_method
-from service.pages import audit, batches, datasets, errors, home, runs, sign_in, teachers, traces
+from service.pages import (
+    audit,
+    batches,
+    datasets,
+    errors,
+    home,
+    licences,
+    recipes,
+    reference,
+    runs,
+    settings,
+    sign_in,
+    teachers,
+    traces,
+    version_diff,
+)
 from service.pages.rendering import HERE
 
 
@@ -26,7 +41,22 @@ class _Static(StaticFiles):
 
 def install(app: FastAPI) -> None:
     """Add the pages, their static files and their errors. Call it after `service.errors.install`."""
-    for room in (home, teachers, batches, traces, datasets, runs, audit):
+    # `version_diff` before `datasets`, whose `{name}/{number}` would take its address for a number.
+    rooms = (
+        home,
+        teachers,
+        batches,
+        traces,
+        version_diff,
+        datasets,
+        recipes,
+        runs,
+        licences,
+        settings,
+        audit,
+        reference,
+    )
+    for room in rooms:
         app.include_router(room.router, dependencies=[Depends(by_method)])
     app.include_router(sign_in.router)  # before there is a key, no scope can be asked for
     app.mount("/static", _Static(directory=HERE / "static"), name="static")

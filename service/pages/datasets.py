@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from service.api.deps import After, DatabaseDep, SettingsDep
 from service.models import VersionState
 from service.pages.attention import BLOCKED
+from service.pages.contents import contents
 from service.pages.rendering import page
 from service.settings import Settings
 from service.store import datasets, runs
@@ -48,8 +49,10 @@ def version(name: str, number: int, database: DatabaseDep, settings: SettingsDep
         students = [
             run for run in runs.every(session, limit=RUNS_LOOKED_AT) if (run.dataset, run.version) == (name, number)
         ]
-    card = _card(settings, values["version"].path) if values["sealed"] else None
-    return page("version.html", **values, students=students, card=card)
+    found, sealed = values["version"], values["sealed"] and values["version"].path
+    card = _card(settings, found.path) if sealed else None
+    rows = contents(settings.data_dir / found.path, found.sha256) if sealed else None
+    return page("version.html", **values, students=students, card=card, rows=rows)
 
 
 @router.get("/{name}/{number}/live")

@@ -31,6 +31,7 @@ _templates = Environment(
 for _word in (
     words.number,
     words.compact,
+    words.size,
     words.percent,
     words.points,
     words.duration,

@@ -27,6 +27,15 @@ def compact(value: float | None) -> str:
     return f"{value / 1000:,.3g} G"
 
 
+def size(count: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"
+
+
 def percent(share: float | None) -> str:
     """Return 12.3 % of 0.123."""
     return UNKNOWN if share is None else f"{100 * share:.1f} %"

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlmodel import Session, col
 
 from service.models import Batch, Failure, Job, JobState, Prompt
@@ -56,6 +57,28 @@ def waits(session: Session, *, subject: str | None = None, limit: int = 50) -> l
     if subject is not None:
         query = query.where(col(Job.subject) == subject)
     return [Wait(*row) for row in session.connection().execute(query)]
+
+
+class WorkerSeen(NamedTuple):
+    """A worker that took jobs lately: how many, how many it holds now, when it began the last one."""
+
+    name: str
+    jobs: int
+    running: int
+    started_at: float
+
+
+def workers(session: Session, *, within_s: float) -> list[WorkerSeen]:
+    """Return the workers that began a job within the last seconds, whoever was last at work first."""
+    running = func.sum(case((col(Job.state) == JobState.RUNNING, 1), else_=0))
+    newest = func.max(col(Job.started_at))
+    query = (
+        select(col(Job.worker), func.count(), running, newest)
+        .where(col(Job.worker) != "", col(Job.started_at) > Clock() - within_s)
+        .group_by(col(Job.worker))
+        .order_by(newest.desc())
+    )
+    return [WorkerSeen(*row) for row in session.connection().execute(query)]
 
 
 def unattended(session: Session, *, after_s: float) -> int:

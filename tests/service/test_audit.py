@@ -73,6 +73,11 @@ def test_rows_are_found_by_act_name_and_subject_and_paged(locked):
     assert rest["next"] is None
 
 
+def test_hostile_text_in_it_is_shown_as_text(locked):
+    locked.get("/api/<script>x</script>", headers={"Authorization": "Bearer wrong"})
+    assert "&lt;script&gt;x" in locked.get("/audit", headers=ADMIN).text
+
+
 @pytest.mark.parametrize(("scope", "status"), [("submit", 403), ("admin", 200)])
 def test_only_an_admin_reads_it(locked, scope, status):
     token = locked.post("/api/keys", json={"name": "x", "scope": scope}, headers=ADMIN).json()["token"]

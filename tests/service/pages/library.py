@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import zstandard
 from sqlmodel import Session
 
@@ -72,8 +74,12 @@ def fill(database: Database, data_dir: Path) -> None:
         session.flush()
         session.add_all(_failures(prompts))
         session.add_all(_jobs(prompts))
-        session.add_all([Dataset(name="arithmetic"), Dataset(name="web")])
+        session.add_all([Dataset(name="arithmetic"), Dataset(name="loose"), Dataset(name="web")])
         session.flush()
+        loose = _loose()
+        session.add(loose)
+        session.flush()
+        session.add_all(_loose_verdicts(traces, loose.id or 0))
         versions = _versions()
         session.add_all(versions)
         session.flush()
@@ -87,6 +93,7 @@ def fill(database: Database, data_dir: Path) -> None:
     folder = data_dir / "datasets/arithmetic/v1"
     folder.mkdir(parents=True)
     (folder / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n\n# arithmetic, version 1\n\n{HOSTILE[3]}\n")
+    _rows(folder, traces)
     run = data_dir / "runs" / TRAINED
     run.mkdir(parents=True)
     (run / "gap-held-out.svg").write_text(CHART)
@@ -100,12 +107,25 @@ CHART = (
 )
 
 
+def _rows(folder: Path, traces: list[Trace]) -> None:
+    """Write the columns of the sealed rows that a page reads."""
+    (folder / "data").mkdir()
+    verdicts = _verdicts(traces, 0)
+    for file, outcome in (("data/train-00000.parquet", "keep"), ("rejected.parquet", "reject")):
+        chosen = [place for place, verdict in enumerate(verdicts) if verdict.outcome == outcome]
+        columns = {
+            "category": [CATEGORIES[(place // 2 + 1) % 3] for place in chosen],
+            "completion_tokens": [traces[place].completion_tokens for place in chosen],
+        }
+        pq.write_table(pa.table(columns), folder / file)
+
+
 def _audit(session: Session) -> None:
     admin = Caller(Scope.ADMIN, BOOTSTRAP, None, "127.0.0.1")
     ada = Caller(Scope.SUBMIT, "Ada", "key_5d41402abc4b2a76b9719d91", "192.0.2.17")
     audit.record(session, admin, Act.TEACHER_ADDED, "big", model="Qwen/Qwen3-32B", license="apache-2.0")
     audit.record(session, admin, Act.KEY_MADE, ada.key_id or "", name=ada.name, scope="submit")
-    audit.refused(session, Act.KEY_REFUSED, "192.0.2.99", path=f"/api/{HOSTILE[0]}", sha256="9f86d081")
+    audit.refused(session, Act.KEY_REFUSED, "192.0.2.99", path="/api/batches", sha256="9f86d081")
     audit.record(
         session, ada, Act.LICENCE_OVERRIDDEN, "arithmetic@1", licence="mystery-1.0", reason="asked the authors"
     )
@@ -167,6 +187,7 @@ def _prompt(number: int) -> Prompt:
         messages=messages,
         reference=str(number * 12 * (number % 7 + 3)),
         category=category,
+        license="cc-by-4.0",
     )
 
 
@@ -234,6 +255,7 @@ def _jobs(prompts: list[Prompt]) -> list[Job]:
     running = {
         "state": JobState.RUNNING,
         "lease_until": NOW + 3600,
+        "worker": "worker-7",
         "total": 1200,
         "stored": 431,
         "completion_tokens": 181_000,
@@ -323,6 +345,42 @@ def _versions() -> list[DatasetVersion]:
             **sealed | common | {"intended_use": "commercial"},
         ),
     ]
+
+
+def _loose() -> DatasetVersion:
+    """A version of the same batch by a laxer recipe, made earlier."""
+    funnel = [
+        _line("length", 77, 2, 0, {"truncated": 2}, tokens_min=16, tokens_max=4096),
+        _line("verified", 75, 14, 0, {"wrong_answer": 14}, default_verifier="math"),
+    ]
+    return DatasetVersion(
+        dataset="loose",
+        number=1,
+        recipe={"filters": [{"kind": line["kind"], **line["knobs"]} for line in funnel], "on_abstain": "keep"},
+        batches=[DONE],
+        intended_use="research",
+        split={"eval": 0.05, "test": 0.05},
+        licence={"decision": "allowed", "intended_use": "research"},
+        state=VersionState.SEALED,
+        input=77,
+        kept=61,
+        funnel=funnel,
+        sha256=SHA256[::-1],
+        created_at=NOW - 7100,
+        sealed_at=NOW - 7090,
+    )
+
+
+def _loose_verdicts(traces: list[Trace], version_id: int) -> list[VerdictRow]:
+    """Near-duplicates are kept here, and a few rows are in another split than in `arithmetic@1`."""
+    rows = _verdicts(traces, version_id)
+    for place, row in enumerate(rows):
+        if row.filter == "near_duplicate":
+            kept = {"outcome": "keep", "split": "train", "reason": "", "detail": "", "filter": "", "evidence": None}
+            row.sqlmodel_update(kept | {"filter_index": None, "filter_version": None})
+        elif row.outcome == "keep" and place in (12, 30, 50):
+            row.split = "test"
+    return rows
 
 
 def _verdicts(traces: list[Trace], version_id: int) -> list[VerdictRow]:

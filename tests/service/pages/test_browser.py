@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 
 from service.app import create_app
 from service.models import Batch, BatchState, Job, JobState
 from service.settings import Settings
 from service.store.database import Database
 from tests.conftest import leave_out
-from tests.service.pages.library import ASKING, DONE, TRAINED, fill
+from tests.service.pages.library import ASKING, DONE, TRAINED, TRAINING, fill
 
 QUIET = [
     "--no-sandbox",  # a container's root has no user namespaces to build one from
@@ -28,6 +29,29 @@ QUIET = [
 ]
 """Nothing but the pages themselves may go out to a network."""
 LIVE_S = 15.0
+MAIN = [
+    "/",
+    "/batches",
+    f"/batches/{DONE}",
+    "/traces",
+    "/traces/18",
+    "/recipes",
+    "/datasets",
+    "/datasets/arithmetic/1",
+    "/datasets/arithmetic/1/ledger",
+    "/datasets/arithmetic/diff?from=loose@1&to=1&change=removed",
+    f"/runs/{TRAINED}",
+    f"/runs/{TRAINING}",
+    "/teachers",
+    "/licences?teacher=llama3.1&prompts=cc-by-sa-4.0",
+    "/settings",
+    "/audit",
+    "/docs",
+]
+PHONE_PX = 360
+PART = {"/docs": "main > section:nth-of-type(-n+3)"}
+"""Of a page of thousands of rows alike, what axe looks at."""
+STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 pytestmark = pytest.mark.browser
 
@@ -118,22 +142,62 @@ def test_the_way_from_the_front_page_to_a_student(page, complaints):
     assert complaints == []
 
 
-def test_no_page_is_wider_than_a_phone(browser, url):
-    context = browser.new_context(base_url=url, viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    for path in (
-        "/",
-        "/batches",
-        f"/batches/{DONE}",
-        "/traces",
-        "/traces/18",
-        "/datasets/arithmetic/1",
-        f"/runs/{TRAINED}",
-    ):
+def test_every_page_fits_a_phone_and_is_accessible_in_both_themes(browser, url):
+    context = browser.new_context(base_url=url, viewport={"width": PHONE_PX, "height": 740}, color_scheme="light")
+    page, axe, found = context.new_page(), Axe(), []
+    for path in MAIN:
         page.goto(path)
-        box = page.locator("body").bounding_box()
-        assert (path, box["width"]) == (path, 390)
-        assert page.locator("main").evaluate("main => main.scrollWidth - main.clientWidth") == 0, path
+        page.evaluate("document.querySelectorAll('details:not(.route)').forEach(each => each.open = true)")
+        assert (path, page.evaluate("document.documentElement.scrollWidth")) == (path, PHONE_PX)
+        page.emulate_media(color_scheme="light")
+        found += complaints_of(axe.run(page, PART.get(path), {"runOnly": STANDARD}), path, "light")
+        page.emulate_media(color_scheme="dark")
+        contrast = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+        found += complaints_of(axe.run(page, PART.get(path), contrast), path, "dark")
+    context.close()
+    assert found == []
+
+
+def complaints_of(results, path: str, theme: str) -> list[str]:
+    return [
+        f"{path} {theme}: {violation['id']}: {violation['nodes'][0]['html'][:200]}"
+        for violation in results.response["violations"]
+    ]
+
+
+def test_the_keyboard_reaches_the_content_and_the_theme_stays_chosen(browser, url):
+    context = browser.new_context(base_url=url, color_scheme="light")
+    page = context.new_page()
+    page.goto("/recipes")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#main"
+    assert page.locator(".skip").evaluate("skip => getComputedStyle(skip).outlineStyle") == "solid"
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    for _ in range(2):
+        page.get_by_role("button", name="Theme:").press("Enter")
+    dark = page.evaluate(ground)
+    page.goto("/licences")
+    assert (page.evaluate(ground) == dark, dark != light) == (True, True)
+    context.close()
+
+
+def test_the_funnel_follows_what_is_edited(browser, url):
+    context = browser.new_context(base_url=url)
+    page = context.new_page()
+    page.goto(f"/recipes?begun=1&batch={DONE}&f0.kind=length")
+    page.get_by_text("kept: 75 of 77 traces").wait_for(timeout=1000 * LIVE_S)
+    page.locator("summary", has_text="4 knobs").click()
+    page.get_by_label("tokens_min").fill("200")
+    page.get_by_text("kept: 69 of 77 traces").wait_for(timeout=1000 * LIVE_S)
+    page.get_by_label("tokens_min").fill("0")
+    page.locator("#funnel").get_by_text("greater than 0").wait_for(timeout=1000 * LIVE_S)
+    page.get_by_label("tokens_min").fill("200")
+    page.get_by_label("Add", exact=True).select_option("refusal")
+    page.get_by_role("button", name="Add filter").click()
+    page.get_by_role("button", name="Move refusal up").click()
+    assert page.locator(".card h2").all_text_contents() == ["refusal", "length"]
+    assert page.get_by_text("tokens_min=200").is_visible()
     context.close()
 
 
