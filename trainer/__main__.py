@@ -38,6 +38,9 @@ SetOption = Annotated[
 EvaluationOption = Annotated[
     Path | None, typer.Option(help="Parquet file of prompts to measure with; without it the version's test split.")
 ]
+RetainedOption = Annotated[
+    Path | None, typer.Option(help="JSONL of prompts that the base could answer: what did the student forget?")
+]
 
 
 def _training_command(method: str) -> Callable[..., None]:
@@ -48,13 +51,15 @@ def _training_command(method: str) -> Callable[..., None]:
         config: ConfigOption = None,
         changes: SetOption = None,
         evaluation: EvaluationOption = None,
+        retained: RetainedOption = None,
     ) -> None:
+        from trainer.examine import Given
         from trainer.run import run
         from trainer.settings import read_file, read_settings
 
         def work(supervisor: Supervisor) -> None:
             settings = read_settings(method, read_file(config) if config else {}, changes or [], student)
-            run(method, settings, dataset, out, evaluation, supervisor)
+            run(method, settings, dataset, out, Given(evaluation, retained), supervisor)
 
         _guarded(work)
 
@@ -102,13 +107,16 @@ def evaluate(
     out: OutArgument,
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset version it was trained on.")],
     evaluation: EvaluationOption = None,
+    retained: RetainedOption = None,
     changes: SetOption = None,
 ) -> None:
     """Measure a trained student anew and replace its report; --set takes the knobs of `evaluation`."""
+    from trainer.examine import Given
     from trainer.run import evaluate_again
 
     def work(supervisor: Supervisor) -> None:
-        evaluate_again(out, dataset, evaluation, [f"evaluation.{change}" for change in changes or []], supervisor)
+        knobs = [f"evaluation.{change}" for change in changes or []]
+        evaluate_again(out, dataset, Given(evaluation, retained), knobs, supervisor)
 
     _guarded(work)
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from trainer.evaluate import TEACHER, Mode
 from trainer.report import Models, Report, Score, SetReport
+from trainer.results import TEACHER, Mode
 
 COLOURS = {"base": "#b9bfc9", "student": "#2463c9"}
 TEACHER_COLOURS = ["#e08b1c", "#a44d9c", "#3d9970", "#c0392b"]

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from trainer.dialect import Completion
+from trainer.perturb import PERTURBATIONS, Perturbation
 
 RATE_SMALL, RATE_LARGE = (1e6, 2e-3), (1e9, 2e-5)
 """Parameters and learning rate: what served a model of 0.4 million here, and TRL's own default, chosen for models of
@@ -50,7 +51,39 @@ class Evaluation(BaseModel):
     """Prompts answered together. None: as many as the memory holds."""
     seed: NonNegativeInt = 0
     examples_max: NonNegativeInt = 20
-    """Of the prompts that the student lost or won against the teacher, kept in the report."""
+    """Of the prompts that the student lost or won against the teacher, or forgot, kept in the report."""
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """What generates the answers; the same tokens are asked and end a reply in both. auto: vLLM where it is installed
+    and a GPU is there. On a CPU vLLM takes half a minute to start for each model, and is asked for by name only."""
+    samples: PositiveInt = 4
+    """Sampled answers to each of `samples_prompts_max` prompts of a set, for pass@k and the calibration of votes. Four
+    answers to 200 prompts are 600 more for base and student each, beside the 2,000 to 1,000 prompts; 1: no more."""
+    samples_prompts_max: PositiveInt = 200
+    """Of each set, evenly spread."""
+    perturbations: list[Perturbation] = list(PERTURBATIONS)
+    """Changes of the prompt that keep its answer; one greedy answer of the student to each of `perturbed_prompts_max`
+    prompts and change. [] asks none."""
+    perturbed_prompts_max: PositiveInt = 100
+    """Of each set, evenly spread."""
+    rows_max: NonNegativeInt = 200
+    """Held-out answers of the teacher, of each source, on which perplexity and distance to the teacher are measured:
+    one forward pass of each model, far less than answering takes. 0: none."""
+    teacher: str | None = None
+    """Folder or hub id of a teacher on this machine, with the student's vocabulary, to say what it held likely where no
+    soft labels are stored; read, asked once and put away before the training and before the students are measured.
+    None: the model of `teacher` in methods that have one (`on_policy`)."""
+    watch_rows: NonNegativeInt = 16
+    """Of the eval split, on which KL to the teacher and agreement are followed eight times during the training: there
+    must be soft labels or a `teacher` on this machine. About 1 % of a training of 8,000 rows. 0: not followed."""
+    retained: list[str] = []
+    """Names of sets of the evaluation that hold what the base could do before: what the student forgot is listed."""
+    tasks: list[str] = []
+    """Tasks of lm-eval (extra `tasks`): names, or YAML files of one's own. Data must be on this machine or in the hub's
+    cache where `HF_HUB_OFFLINE` is set. Each costs base and student up to `tasks_limit` documents."""
+    tasks_limit: PositiveInt | None = 500
+    """Documents of each task. None: all."""
+    tasks_chat: bool = False
+    """Put a task's texts through the student's chat template, with reasoning; for tasks that generate only."""
 
 
 class Training(BaseModel):

@@ -1,45 +1,30 @@
-"""Asking base and student the same questions, greedily and sampled, and judging them and the teachers alike."""
+"""Asking base and student the same questions in several ways, judging them and the teachers alike, and scoring them.
+
+What is asked is a plan of parts: every question greedily and once sampled; some of them sampled more often; some, put a
+little differently, to the student alone.
+"""
 
 import gc
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from filters.sample import Sample
-from filters.verdict import Outcome
-from filters.verified import Verified
 from trainer import hardware
-from trainer.base import load_model, load_tokenizer, stop_tokens
+from trainer.base import load_tokenizer, stop_tokens
 from trainer.config import Evaluation
-from trainer.dialect import Completion, find_dialect
-from trainer.generate import Asking, Reply, generate
-from trainer.questions import Exam, Question
+from trainer.dialect import Completion, Dialect, find_dialect
+from trainer.generate import Asking, Reply, encode, generate, read_reply
+from trainer.held_out import Source, measure
+from trainer.local_teacher import load_on_device
+from trainer.measures.distance import Distance, HeldOut
+from trainer.perturb import perturb
+from trainer.questions import Exam, Question, spread
+from trainer.results import MODES, STUDENT, Mode, Result, judge
+from trainer.score import Scored, token_logprobs
 from trainer.supervisor import Supervisor
-
-Mode = Literal["greedy", "sampled"]
-MODES: tuple[Mode, ...] = ("greedy", "sampled")
-TEACHER = "teacher"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One model's answer to one question, judged."""
-
-    question: Question
-    model: str
-    """`base`, `student`, `teacher`, or `teacher:NAME` where there are several."""
-    mode: Mode
-    """`sampled` for teachers' stored answers, however they were drawn."""
-    reasoning: str
-    response: str
-    tokens: int
-    """By the student's tokenizer."""
-    truncated: bool
-    right: bool | None = None
-    """None where the verifier could not say; such an answer counts for nobody and against nobody."""
-    reason: str = ""
-    """The verdict's."""
+from trainer.tasks import Tasks
+from trainer.vllm_engine import Engine, generate_with_vllm, pick_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,112 +35,180 @@ class Candidate:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Questions asked in one way."""
+
+    mode: Mode
+    questions: list[Question]
+    seed: int
+    sample: int = 0
+    perturbation: str = ""
+
+    @property
+    def told(self) -> str:
+        """What an event calls it."""
+        return self.perturbation or (f"{self.mode} {self.sample + 1}" if self.sample else self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The student's own tokenizer and template, through which every model is asked."""
+
+    tokenizer: Any
+    dialect: Dialect
+    stops: list[int]
+
+    @classmethod
+    def of(cls, student: Path, completion: Completion) -> "Reader":
+        """Load what belongs to a student's folder."""
+        tokenizer: Any = load_tokenizer(student)
+        return cls(tokenizer, find_dialect(tokenizer, completion), stop_tokens(student, tokenizer))
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """What came of it."""
+
+    results: list[Result] = field(default_factory=list)
+    """Of base and student, judged."""
+    held_out: dict[str, HeldOut] = field(default_factory=dict)
+    tasks: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    engine: Engine | None = None
+    """None where nothing was asked."""
+
+
 def evaluate(
     exam: Exam,
     candidates: Iterable[Candidate],
-    student: Path,
-    completion: Completion,
+    sources: Sequence[Source],
+    reader: Reader,
     knobs: Evaluation,
     tokens_max: int,
     supervisor: Supervisor,
-) -> list[Result]:
-    """Return every model's judged answers. All are asked through the student's own tokenizer and chat template."""
+) -> Evaluated:
+    """Ask, judge and score every model.
+
+    Raises TrainerError `no_vllm`, `vllm_failed`, and as `trainer.tasks` does.
+    """
+    free_memory()
+    hardware.use_all_cores()
+    done = Evaluated(engine=pick_engine(knobs.engine) if exam.questions else None)
+    distances: dict[str, dict[str, Distance]] = {source.name: {} for source in sources}
+    tasks = Tasks(knobs) if knobs.tasks else None
+    for candidate in candidates:
+        parts = plan(exam, knobs, candidate.name) if exam.questions else []
+        asker = _Asker(candidate, reader, knobs, tokens_max, supervisor)
+        replies = asker.with_vllm(parts) if done.engine == "vllm" else None
+        model = load_on_device(candidate.path)
+        replies = replies if replies is not None else asker.with_transformers(model, parts)
+        results = [
+            _result(part, question, candidate.name, reply)
+            for part, answers in zip(parts, replies, strict=True)
+            for question, reply in zip(part.questions, answers, strict=True)
+        ]
+        if parts:  # the first part is every question, greedily
+            asked = len(parts[0].questions)
+            results[:asked] = _with_confidence(model, reader, results[:asked], replies[0])
+        done.results += results
+        for source in sources:
+            if (distance := measure(model, source.rows)) is not None:
+                distances[source.name][candidate.name] = distance
+        if tasks is not None:
+            for task, metrics in tasks.run(model, reader, supervisor, candidate.name).items():
+                done.tasks.setdefault(task, {})[candidate.name] = metrics
+        del model
+        free_memory()
+    done.results = judge(done.results)
+    done.held_out = {
+        source.name: HeldOut(origin=source.origin, distribution=source.distribution, models=distances[source.name])
+        for source in sources
+    }
+    return done
+
+
+def plan(exam: Exam, knobs: Evaluation, model: str) -> list[Part]:
+    """Return what one model is asked; the first part is every question, greedily."""
+    parts = [Part(mode, exam.questions, knobs.seed) for mode in MODES]
+    again, _ = spread(exam.questions, knobs.samples_prompts_max)
+    parts += [Part("sampled", again, knobs.seed + sample, sample) for sample in range(1, knobs.samples)]
+    if model != STUDENT:
+        return parts
+    few, _ = spread(exam.questions, knobs.perturbed_prompts_max)
+    for kind in knobs.perturbations:
+        changed = ((question, perturb(kind, question.messages, knobs.seed)) for question in few)
+        questions = [replace(question, messages=messages) for question, messages in changed if messages]
+        if questions:
+            parts.append(Part("greedy", questions, knobs.seed, perturbation=kind))
+    return parts
+
+
+def free_memory() -> None:
+    """Give back what a trainer or a model held: it may hang in reference cycles."""
     import torch
 
-    gc.collect()  # a trainer that has just ended holds its memory in reference cycles
+    gc.collect()
     torch.cuda.empty_cache()
-    hardware.use_all_cores()
-    tokenizer: Any = load_tokenizer(student)
-    device = torch.accelerator.current_accelerator() if hardware.has_accelerator() else "cpu"
-    # Generation reads every weight for every token: in half precision that is half the work, where hardware has it.
-    dtype = "bfloat16" if hardware.pick_precision("auto") == "bf16" else "float32"
-    dialect = find_dialect(tokenizer, completion)
-    stops = stop_tokens(student, tokenizer)
-    results = []
-    for candidate in candidates:
-        model = load_model(candidate.path, dtype, str(device))
-        for mode in MODES:
-            temperature = 0.0 if mode == "greedy" else knobs.temperature
 
-            def tell(done: int, model: str = candidate.name, mode: str = mode) -> None:
-                supervisor.emit("evaluating", model=model, mode=mode, done=done, total=len(exam.questions))
 
-            replies = generate(
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Asks one model the parts of a plan and tells how far it is."""
+
+    candidate: Candidate
+    reader: Reader
+    knobs: Evaluation
+    tokens_max: int
+    supervisor: Supervisor
+
+    def with_transformers(self, model: Any, parts: list[Part]) -> list[list[Reply]]:
+        """Ask a model that is loaded."""
+        return [
+            generate(
                 model,
-                tokenizer,
-                dialect,
-                [question.messages for question in exam.questions],
-                Asking(stops, tokens_max, temperature, knobs.seed, knobs.batch_size),
-                tell,
+                self.reader.tokenizer,
+                self.reader.dialect,
+                [question.messages for question in part.questions],
+                self._asking(part),
+                lambda done, part=part: self._tell(part, done),
             )
-            results += [
-                _result(question, candidate.name, mode, reply)
-                for question, reply in zip(exam.questions, replies, strict=True)
-            ]
-        del model
-        torch.cuda.empty_cache()
-    return judge(results + teachers(exam.questions, tokenizer))
+            for part in parts
+        ]
 
+    def with_vllm(self, parts: list[Part]) -> list[list[Reply]]:
+        """Ask the model's folder."""
+        self.supervisor.emit("starting_vllm", model=self.candidate.name)
+        asked = [
+            (self._encode([question.messages for question in part.questions]), self._asking(part)) for part in parts
+        ]
+        found = generate_with_vllm(self.candidate.path, asked, lambda number, done: self._tell(parts[number], done))
+        return [
+            [read_reply(self.reader.tokenizer, self.reader.dialect, tokens, self.reader.stops) for tokens in answers]
+            for answers in found
+        ]
 
-def teachers(questions: list[Question], tokenizer: Any) -> list[Result]:
-    """Return each teacher's first stored answer to each question: one try, as the student has."""
-    names = list(dict.fromkeys(name for question in questions for name in question.teachers))
-    results = []
-    for question in questions:
-        for name, answers in question.teachers.items():
-            if answers:
-                first = answers[0]
-                tokens = len(tokenizer(first.reasoning + first.response, add_special_tokens=False)["input_ids"])
-                reply = Reply(first.reasoning, first.response, tokens, first.truncated)
-                results.append(_result(question, TEACHER if len(names) == 1 else f"{TEACHER}:{name}", "sampled", reply))
-    return results
+    def _encode(self, conversations: list[list[dict[str, Any]]]) -> list[list[int]]:
+        return encode(self.reader.tokenizer, self.reader.dialect, conversations)
 
+    def _asking(self, part: Part) -> Asking:
+        temperature = 0.0 if part.mode == "greedy" else self.knobs.temperature
+        return Asking(self.reader.stops, self.tokens_max, temperature, part.seed, self.knobs.batch_size)
 
-def judge(results: list[Result]) -> list[Result]:
-    """Return the results with the verdicts of the verifiers that judged the training data."""
-    samples = (
-        Sample(
-            id=place,
-            prompt_id=result.question.id,
-            messages=result.question.messages,
-            response=result.response,
-            reasoning=result.reasoning,
-            reference=result.question.reference,
-            verifier=result.question.verifier,
+    def _tell(self, part: Part, done: int) -> None:
+        self.supervisor.emit(
+            "evaluating", model=self.candidate.name, mode=part.told, done=done, total=len(part.questions)
         )
-        for place, result in enumerate(results)
-    )
-    right = {Outcome.KEEP: True, Outcome.REJECT: False, Outcome.ABSTAIN: None}
-    return [
-        replace(result, right=right[verdict.outcome], reason=verdict.reason)
-        for result, verdict in zip(results, Verified().judge(samples), strict=True)
-    ]
 
 
-def write_answers(results: list[Result], target: Path) -> None:
-    """Keep every answer with its verdict, to be read, searched, or asked more about."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    rows = [
-        {
-            "set": result.question.set,
-            "id": result.question.id,
-            "category": result.question.category,
-            "model": result.model,
-            "mode": result.mode,
-            "reasoning": result.reasoning,
-            "response": result.response,
-            "reference": result.question.reference,
-            "tokens": result.tokens,
-            "truncated": result.truncated,
-            "right": result.right,
-            "reason": result.reason,
-        }
-        for result in results
-    ]
-    parquet.write_table(pa.Table.from_pylist(rows), target)
+def _result(part: Part, question: Question, model: str, reply: Reply) -> Result:
+    told = (reply.reasoning, reply.response, reply.tokens, reply.truncated)
+    return Result(question, model, part.mode, *told, sample=part.sample, perturbation=part.perturbation)
 
 
-def _result(question: Question, model: str, mode: Mode, reply: Reply) -> Result:
-    return Result(question, model, mode, reply.reasoning, reply.response, reply.tokens, reply.truncated)
+def _with_confidence(model: Any, reader: Reader, results: list[Result], replies: list[Reply]) -> Iterator[Result]:
+    """Yield the results with the mean probability that the model gives the tokens of each."""
+    prompts = encode(reader.tokenizer, reader.dialect, [result.question.messages for result in results])
+    rows = [Scored(prompt + reply.ids, len(reply.ids)) for prompt, reply in zip(prompts, replies, strict=True)]
+    sure = {place: float(logprobs.exp().mean()) for place, logprobs in token_logprobs(model, rows)}
+    for place, result in enumerate(results):
+        yield replace(result, confidence=sure.get(place))

@@ -11,6 +11,18 @@ from trainer.prepare import Prepared
 from trainer.supervisor import is_main_process
 
 HALF = {"bfloat16", "float16"}
+WATCHED = "watched"
+"""Under which name the trainer's log carries what `trainer.watch` saw."""
+
+
+class Watched(BaseModel):
+    """The student's distance from its teacher after a step, on the same few rows of the eval split each time."""
+
+    step: int
+    kl: float | None
+    """KL(teacher || student), nats a token."""
+    agreement: float | None
+    """Share of tokens that both hold likeliest."""
 
 
 class Trained(BaseModel):
@@ -47,6 +59,10 @@ class Trained(BaseModel):
     """What their licences ask."""
     details: dict[str, Any] = {}
     """What only this method has to tell."""
+    watched: list[Watched] = []
+    """Before the first step and eight times after it."""
+    not_watched: str = ""
+    """Why the distance from the teacher was not followed."""
 
 
 def finish(
@@ -79,6 +95,7 @@ def finish(
             base_license=prepared.base.license,
             reasoning_key=prepared.dialect.key,
             template_kwargs=prepared.dialect.template_kwargs,
+            watched=[entry[WATCHED] for entry in state.log_history if WATCHED in entry],
             **prepared.more,
         )
         (out / "training.json").write_text(trained.model_dump_json(indent=2), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Asking a student in batches, with transformers alone: enough to measure it, no server needed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.dialect import Dialect
@@ -22,6 +22,8 @@ class Reply:
     """Reasoning, response and the tags around them, without the token that stops."""
     truncated: bool
     """It had not ended when its tokens were spent."""
+    ids: list[int] = field(default_factory=list)
+    """The tokens, without the one that stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,7 @@ def generate(
     """Answer every conversation once, in the order given. `on_progress` hears how many are done."""
     import torch
 
-    texts = [dialect.render(tokenizer, messages, prompt=True) for messages in conversations]
-    prompts: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    prompts = encode(tokenizer, dialect, conversations)
     # Longest first: what does not fit in memory shows at once, and little is padded.
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]), reverse=True)
     replies: dict[int, Reply] = {}
@@ -82,9 +83,15 @@ def generate(
             size //= 2
             continue
         for place, tokens in zip(batch, outputs, strict=True):
-            replies[place] = _reply(tokenizer, dialect, tokens, asking.stop_tokens)
+            replies[place] = read_reply(tokenizer, dialect, tokens, asking.stop_tokens)
         on_progress(len(replies))
     return [replies[place] for place in range(len(prompts))]
+
+
+def encode(tokenizer: Any, dialect: Dialect, conversations: Sequence[list[dict[str, Any]]]) -> list[list[int]]:
+    """Return the tokens of each prompt, up to where the reply begins."""
+    texts = [dialect.render(tokenizer, messages, prompt=True) for messages in conversations]
+    return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
 
 def _generate(model: Any, tokenizer: Any, prompts: list[list[int]], asking: Asking) -> list[list[int]]:
@@ -109,15 +116,16 @@ def _generate(model: Any, tokenizer: Any, prompts: list[list[int]], asking: Aski
     return output[:, longest:].tolist()
 
 
-def _reply(tokenizer: Any, dialect: Dialect, tokens: list[int], stop_tokens: list[int]) -> Reply:
+def read_reply(tokenizer: Any, dialect: Dialect, tokens: list[int], stop_tokens: list[int]) -> Reply:
+    """Return the reply that generated tokens are; what follows the first stop token is none of it."""
     end = next((place for place, token in enumerate(tokens) if token in stop_tokens), None)
     # Tags of reasoning may be special tokens, so these are dropped only once the reply is split.
     text = tokenizer.decode(tokens[:end], skip_special_tokens=False)
     reasoning, response = dialect.split(text)
     for special in tokenizer.all_special_tokens:
         reasoning, response = reasoning.replace(special, ""), response.replace(special, "")
-    length = len(tokens) if end is None else end
-    return Reply(reasoning.strip(), response.strip(), length, truncated=end is None)
+    ids = tokens[:end]
+    return Reply(reasoning.strip(), response.strip(), len(ids), truncated=end is None, ids=ids)
 
 
 def _batch_size(model: Any, tokens: int) -> int:

@@ -32,11 +32,15 @@ def train_with(build: Build, config: Training, folder: Folder, out: Path, superv
     from trainer.finish import finish
     from trainer.prepare import prepare
     from trainer.progress import Progress
+    from trainer.watch import watch
 
     hardware.use_all_cores()
     prepared = prepare(config, folder, out, supervisor)
+    watching = watch(config, folder, prepared, supervisor)
     trainer = build(prepared)
     trainer.add_callback(Progress(supervisor))
+    if watching is not None:
+        trainer.add_callback(watching)
     trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is the events' alone
     checkpoint = last_complete(out / "checkpoints")
     began = time.monotonic()

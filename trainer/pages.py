@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer.chart import draw_charts, of_teacher
-from trainer.evaluate import Mode
+from trainer.figures import Table, run_tables, set_tables
 from trainer.report import Report, Score, SetReport
+from trainer.results import Mode
 
 TEMPLATES = Path(__file__).parent / "templates"
 P_MIN = 0.0001
@@ -21,8 +22,9 @@ def write_pages(report: Report, out: Path) -> None:
     charts = draw_charts(report, out)
     # Drawn here by vl-convert, which escapes the text in it; the page has no script at all.
     svgs = {name: Markup((out / f"{stem}.svg").read_text(encoding="utf-8")) for name, stem in charts.items()}  # noqa: S704
+    figures = {"of_set": {name: set_tables(found) for name, found in report.sets.items()}, "of_run": run_tables(report)}
     for kind in ("md", "html"):
-        text = fill(f"report.{kind}.jinja", report=report, charts=charts, svgs=svgs)
+        text = fill(f"report.{kind}.jinja", report=report, charts=charts, svgs=svgs, figures=figures)
         (out / f"report.{kind}").write_text(text, encoding="utf-8")
 
 
@@ -40,7 +42,7 @@ def fill(template: str, **values: Any) -> str:
     )
     environment.filters.update(accuracy=_accuracy, points=_points, pvalue=_pvalue, code=_code, inline=inline)
     return environment.get_template(template).render(
-        of_teacher=of_teacher, table=markdown_table, score_table=score_table, **values
+        of_teacher=of_teacher, table=markdown_table, figure=figure_table, score_table=score_table, **values
     )
 
 
@@ -55,6 +57,11 @@ def score_table(measured: SetReport, mode: Mode) -> str:
             for name, found in rows.items()
         ],
     )
+
+
+def figure_table(found: Table) -> str:
+    """Return a table of figures in Markdown."""
+    return markdown_table(list(map(inline, found.head)), [list(map(inline, row)) for row in found.rows])
 
 
 def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

@@ -1,6 +1,6 @@
 """What a student is measured with: prompts it never saw, their references, and what the teachers answered to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from trainer.errors import TrainerError
 from trainer.render import without_nulls
 
 TEST_SET = "test"
+UNCATEGORISED = "uncategorised"
 COLUMNS = (
     "set",
     "id",
@@ -58,13 +59,17 @@ class Exam:
     """Prompts of each set without a reference, or with one that no verifier here can compare."""
     left_out: dict[str, int]
     """Prompts of each set beyond the limit."""
+    retained: frozenset[str] = frozenset()
+    """Sets of what the base could do before."""
 
 
-def read_exam(folder: Folder, file: Path | None, prompts_max: int) -> Exam:
-    """Read the evaluation file, or without one the version's test split.
+def read_exam(
+    folder: Folder, file: Path | None, prompts_max: int, retained: Sequence[str] = (), more: Sequence[Question] = ()
+) -> Exam:
+    """Read the evaluation file, or without one the version's test split; `more` are questions from elsewhere.
 
     Of the test split the rejected rows count too: among the kept ones alone the teacher would be right by selection.
-    Raises TrainerError `evaluation_unreadable`.
+    Raises TrainerError `evaluation_unreadable`, `unknown_set` for a name in `retained` that no set has.
     """
     rows = _read_file(file) if file else _read_test(folder)
     default = default_verifier(folder)
@@ -77,11 +82,19 @@ def read_exam(folder: Folder, file: Path | None, prompts_max: int) -> Exam:
             ungradable[key] = row["set"]
             continue
         messages = [without_nulls(message) for message in row["prompt"]]
-        asked = Question(row["set"], row["id"], row["category"] or "uncategorised", messages, reference, name)
-        question = questions.setdefault(key, asked)
+        known = Question(row["set"], row["id"], row["category"] or UNCATEGORISED, messages, reference, name)
+        question = questions.setdefault(key, known)
         question.teachers.setdefault(row["teacher"], []).extend(row["answers"])
-    kept, left_out = _spread(list(questions.values()), prompts_max)
-    return Exam(kept, _count(ungradable.values()), left_out)
+    asked = [*questions.values(), *more]
+    kept, left_out = spread(asked, prompts_max)
+    sets = list(dict.fromkeys(question.set for question in asked))
+    if unknown := [name for name in retained if name not in sets]:
+        raise TrainerError(
+            "unknown_set",
+            f"evaluation.retained names {unknown[0]!r}, and no set with gradable prompts is called so (there are: "
+            f"{', '.join(sets) or 'none'})",
+        )
+    return Exam(kept, _count(ungradable.values()), left_out, frozenset(retained))
 
 
 def default_verifier(folder: Folder) -> str:
@@ -119,7 +132,7 @@ def _read_test(folder: Folder) -> Iterable[dict[str, Any]]:
         yield row | {"set": TEST_SET, "id": row["prompt_id"], "answers": [answer]}
 
 
-def _spread(questions: list[Question], prompts_max: int) -> tuple[list[Question], dict[str, int]]:
+def spread(questions: list[Question], prompts_max: int) -> tuple[list[Question], dict[str, int]]:
     """Take every so-manieth question of a set that has too many, so that each part of the set is heard."""
     kept, left_out = [], {}
     for name in dict.fromkeys(question.set for question in questions):

@@ -1,12 +1,11 @@
 """One run from a dataset folder to a measured student with its card; begun again, it does only what is missing."""
 
 import fcntl
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.config import Training
 from trainer.dataset import Folder, open_folder
@@ -15,20 +14,24 @@ from trainer.methods import METHODS
 from trainer.settings import read_settings
 from trainer.supervisor import Supervisor, is_main_process
 
+if TYPE_CHECKING:
+    from trainer.examine import Given
+
 NOT_THE_TRAINING = {"evaluation", "keep_checkpoints", "license", "license_unknown"}
 """Settings that may change between two starts of one run: the student stays the same."""
 
 
-def run(
-    method: str, config: Training, dataset: Path, out: Path, evaluation: Path | None, supervisor: Supervisor
-) -> None:
+def run(method: str, config: Training, dataset: Path, out: Path, given: "Given", supervisor: Supervisor) -> None:
     """Train, evaluate, report; `out` then holds `student/`, `report.json` and what people read.
 
-    Raises TrainerError as `trainer.dataset`, the method and `trainer.questions` do, and `out_in_use`, `other_run`.
+    Raises TrainerError as `trainer.dataset`, the method and `trainer.examine` do, and `out_in_use`, `other_run`.
     """
+    from trainer.examine import check
+
     with _owned(out):
         supervisor.log_to(out)
         folder = open_folder(dataset, license_unknown=config.license_unknown)
+        check(config)
         _same_run(method, config, folder, out)
         supervisor.emit(
             "started",
@@ -40,20 +43,18 @@ def run(
         )
         student = METHODS[method].train(config, folder, out, supervisor)
         if is_main_process():
-            _measure(method, config, folder, out, evaluation, supervisor)
+            _measure(method, config, folder, out, given, supervisor)
             supervisor.emit("finished", student=str(student), report=str(out / "report.json"))
 
 
-def evaluate_again(
-    out: Path, dataset: Path, evaluation: Path | None, changes: list[str], supervisor: Supervisor
-) -> None:
+def evaluate_again(out: Path, dataset: Path, given: "Given", changes: list[str], supervisor: Supervisor) -> None:
     """Measure the student of a finished run anew, on other prompts or with changed knobs, and replace its report."""
     with _owned(out):
         method, config = read_run(out)
         config = read_settings(method, config.model_dump(mode="json"), changes)
         supervisor.log_to(out)
         folder = open_folder(dataset, license_unknown=config.license_unknown)
-        _measure(method, config, folder, out, evaluation, supervisor)
+        _measure(method, config, folder, out, given, supervisor)
         supervisor.emit("finished", student=str(out / "student"), report=str(out / "report.json"))
 
 
@@ -89,63 +90,38 @@ def _same_run(method: str, config: Training, folder: Folder, out: Path) -> None:
         (out / "run.json").write_text(json.dumps(now, indent=2), encoding="utf-8")
 
 
-def _measure(
-    method: str, config: Training, folder: Folder, out: Path, evaluation: Path | None, supervisor: Supervisor
-) -> None:
-    digest = _sha256(evaluation) if evaluation else None
+def _measure(method: str, config: Training, folder: Folder, out: Path, given: "Given", supervisor: Supervisor) -> None:
+    digest = given.sha256()
     asked = config.model_dump(mode="json")
     if _is_measured(out / "report.json", digest, asked):
         return
     from trainer.card import write_card
+    from trainer.examine import examine
+    from trainer.finish import Trained
     from trainer.pages import write_pages
     from trainer.report import Report
 
-    trained, tokens_max, sets = _evaluated(config, folder, out, evaluation, supervisor)
+    trained = Trained.model_validate_json((out / "training.json").read_bytes())
+    tokens_max = config.evaluation.tokens_max or trained.reply_tokens_max * 3 // 2
     report = Report(
         method=method,
         base=config.student,
         config=asked,
         lineage=_lineage(folder, trained),
         trained=trained,
-        evaluation=evaluation.name if evaluation else None,
+        evaluation=given.evaluation.name if given.evaluation else None,
         evaluation_sha256=digest,
         tokens_max=tokens_max,
         temperature=config.evaluation.temperature,
-        sets=sets,
+        **examine(config, trained, folder, out, given, tokens_max, supervisor),
     )
     write_pages(report, out)
     write_card(report, out / "student")
     # Last, because it is what says that all of this is done.
     (out / "report.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
-    for name, measured in sets.items():
+    for name, measured in report.sets.items():
         scores = {model: modes.model_dump(mode="json") for model, modes in measured.overall.items()}
         supervisor.emit("evaluated", set=name, prompts=measured.prompts, models=scores)
-
-
-def _evaluated(
-    config: Training, folder: Folder, out: Path, evaluation: Path | None, supervisor: Supervisor
-) -> tuple[Any, int, Any]:
-    """Return what the training was, tokens for a reply, and the sets measured."""
-    from trainer.base import find_base
-    from trainer.evaluate import Candidate, evaluate, write_answers
-    from trainer.finish import Trained
-    from trainer.questions import read_exam
-    from trainer.report import build_sets
-
-    knobs = config.evaluation
-    trained = Trained.model_validate_json((out / "training.json").read_bytes())
-    tokens_max = knobs.tokens_max or trained.reply_tokens_max * 3 // 2
-    exam = read_exam(folder, evaluation, knobs.prompts_max)
-    if not exam.questions:
-        supervisor.emit("nothing_to_evaluate", ungradable=sum(exam.ungradable.values()))
-        return trained, tokens_max, {}
-    candidates = [Candidate("student", out / "student")]
-    if knobs.base:
-        candidates.insert(0, Candidate("base", find_base(config.student, trained.base_commit or config.revision).path))
-    candidates += [Candidate(f"stage:{stage.parent.name}", stage) for stage in _like_the_student(out)]
-    results = evaluate(exam, candidates, out / "student", config.completion, knobs, tokens_max, supervisor)
-    write_answers(results, out / "answers.parquet")
-    return trained, tokens_max, build_sets(exam, results, knobs.examples_max)
 
 
 def _lineage(folder: Folder, trained: Any) -> Any:
@@ -160,26 +136,12 @@ def _lineage(folder: Folder, trained: Any) -> Any:
     return lineage
 
 
-def _like_the_student(out: Path) -> list[Path]:
-    """Return the earlier stages' students, those that read the student's tokens: all are asked in the same ones."""
-    stages = sorted(out.glob("stages/*/student/tokenizer.json"), key=lambda file: int(file.parts[-3]))
-    return [file.parent for file in stages if file.read_bytes() == (out / "student" / "tokenizer.json").read_bytes()]
-
-
 def _is_measured(report: Path, evaluation_sha256: str | None, config: dict[str, Any]) -> bool:
     try:
         found = json.loads(report.read_bytes())
     except (OSError, ValueError):
         return False
     return found.get("evaluation_sha256") == evaluation_sha256 and found.get("config") == config
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise TrainerError("evaluation_unreadable", f"{file} cannot be read: {error}") from error
 
 
 @contextmanager

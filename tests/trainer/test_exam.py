@@ -1,5 +1,6 @@
 """What a student is measured with, from the test split or from an evaluation file."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.trainer.tiny import make_row
 from trainer.dataset import Folder, open_folder
 from trainer.errors import TrainerError
 from trainer.questions import read_exam
+from trainer.retained import read_retained
 
 Build = Callable[..., Path]
 
@@ -90,6 +92,34 @@ def test_too_many_prompts_are_thinned_evenly(folder: Folder, tmp_path: Path) -> 
     exam = read_exam(folder, file, 4)
     assert [question.id for question in exam.questions] == [0, 2, 5, 7, 99]
     assert exam.left_out == {"held-out": 6}
+
+
+def test_a_retained_set_must_be_one_of_the_exam(folder: Folder, tmp_path: Path) -> None:
+    file = write(tmp_path / "e.parquet", row(), row(set="skills", id=8))
+    assert read_exam(folder, file, 100, ["skills"]).retained == {"skills"}
+    with pytest.raises(TrainerError, match=r"'skill', and no set .* is called so \(there are: held-out, skills\)"):
+        read_exam(folder, file, 100, ["skill"])
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "line 2: no JSON"),
+        ('{"prompt": "1 + 1?", "messages": []}', "either `prompt` or `messages`"),
+        ('{"prompt": "1 + 1?", "refrence": "2"}', "unknown field 'refrence'"),
+        ('{"prompt": 3, "reference": "2"}', "must be text"),
+        ('{"prompt": "1 + 1?", "reference": "2", "verifier": "tarot"}', "unknown verifier 'tarot'"),
+        ('{"prompt": "1 + 1?"}', "`reference` is ''"),
+    ],
+)
+def test_a_wrong_line_of_retained_prompts_is_named(tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "skills.jsonl"
+    file.write_text('{"prompt": "2 + 2?", "reference": 4, "category": "add"}\n' + line)
+    with pytest.raises(TrainerError, match=re.escape(told)):
+        read_retained(file, "math")
+    file.write_text(file.read_text().splitlines()[0] + "\n\n")
+    (question,) = read_retained(file, "math")
+    assert (question.set, question.reference, question.verifier) == ("retained", "4", "math")
 
 
 def test_an_unreadable_evaluation_file_is_refused(folder: Folder, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.trainer.tiny import make_row, write_dataset, write_student
 from trainer.dataset import open_folder
 from trainer.errors import Interrupted, TrainerError
+from trainer.examine import Given
 from trainer.generate import limit_reply
 from trainer.on_policy import Config, train
 from trainer.report import Report
@@ -46,18 +47,20 @@ def test_a_run_answers_is_scored_stops_and_goes_on(tmp_path: Path, student: Path
 
     first = Supervisor(listener=stop_after_one)
     with pytest.raises(Interrupted, match="after step 2 of 5"):
-        run("on_policy", config, dataset, out, None, first)
+        run("on_policy", config, dataset, out, Given(), first)
     asked = next(event for event in told if event["event"] == "prompts")
     assert (asked["prompts"], asked["reply_tokens_max"]) == (12, 6)
 
     told.clear()
-    run("on_policy", config, dataset, out, None, Supervisor(listener=told.append))
+    run("on_policy", config, dataset, out, Given(), Supervisor(listener=told.append))
     steps = [event for event in told if event["event"] == "step"]
     assert [event["step"] for event in steps] == [3, 4, 5]
     assert all(event["loss"] > 0 and event["tokens"] > 0 for event in steps)
     report = Report.model_validate_json((out / "report.json").read_bytes())
     assert report.trained.details == {"prompts": 12, "reply_tokens_max": 6}
     assert [entry["license"] for entry in report.lineage.teachers] == ["apache-2.0", "apache-2.0"]
+    assert [look.step for look in report.trained.watched] == [0, 1, 2, 3, 4, 5], "across the stop"
+    assert report.held_out["eval split"].distribution == f"{teacher.name} on this machine"
     assert str(teacher) in (out / "student" / "README.md").read_text()
 
 

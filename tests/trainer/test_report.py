@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from trainer.card import write_card
-from trainer.evaluate import Result, judge, teachers
+from trainer.counting import build_sets
 from trainer.finish import Trained
 from trainer.pages import write_pages
 from trainer.questions import Answer, Exam, Question
-from trainer.report import Lineage, Report, build_sets
+from trainer.report import Lineage, Report
+from trainer.results import Result, judge, teachers
 
 HOSTILE = "<script>alert(1)</script> | `tick` ``two``"
 
@@ -26,6 +27,10 @@ def result(number: int, model: str, right: bool | None, mode: Any = "greedy", ca
     return Result(
         question(number, category), model, mode, "so", response, 5, False, right, "" if right else "wrong_answer"
     )
+
+
+def split(texts: list[str], **_: Any) -> dict[str, list[list[str]]]:
+    return {"input_ids": [text.split() for text in texts]}
 
 
 def results(*rows: tuple[bool | None, bool | None, bool | None]) -> list[Result]:
@@ -114,9 +119,12 @@ def test_lost_and_won_examples_take_turns_between_categories() -> None:
 
 def test_verifiers_judge_every_model_alike() -> None:
     asked = replace(question(1), teachers={"big": [Answer("", "\\boxed{2}", False), Answer("", "\\boxed{9}", False)]})
-    first = teachers([asked], lambda text, **_: {"input_ids": text.split()})
-    assert [(each.model, each.response) for each in first] == [("teacher", "\\boxed{2}")]
-    judged = judge([*first, replace(result(1, "student", None), response="The answer is 5.")])
+    stored = teachers([asked], split)
+    assert [(each.model, each.sample, each.response) for each in stored] == [
+        ("teacher", 0, "\\boxed{2}"),
+        ("teacher", 1, "\\boxed{9}"),
+    ]
+    judged = judge([stored[0], replace(result(1, "student", None), response="The answer is 5.")])
     assert [each.right for each in judged] == [True, False]
     assert judged[1].reason == "wrong_answer"
 
@@ -124,7 +132,7 @@ def test_verifiers_judge_every_model_alike() -> None:
 def test_several_teachers_are_told_apart() -> None:
     answers = [Answer("", "\\boxed{2}", False)]
     asked = replace(question(1), teachers={"big": answers, "small": answers, "silent": []})
-    found = teachers([asked], lambda text, **_: {"input_ids": text.split()})
+    found = teachers([asked], split)
     assert [each.model for each in found] == ["teacher:big", "teacher:small"]
 
 
@@ -142,6 +150,22 @@ def test_pages_and_charts_are_written(report: Report, tmp_path: Path) -> None:
     assert "| **all** | 0.0 % (0.0 to 11.4 %, n = 30) | 66.7 % (48.8 to 80.8 %, n = 30) | 80.0 %" in text
     assert "| &lt;b&gt;take&lt;/b&gt; |" in text
     assert f"``` {HOSTILE} 20 + 1? ```" in text
+
+
+def test_what_the_base_could_do_and_the_student_cannot_is_listed() -> None:
+    counted = measured((True, False, True), (True, True, True), (False, False, True), (True, None, True))
+    assert [(example.id, example.base_response) for example in counted.forgotten] == [(0, "\\boxed{1}")]
+    assert counted.forgotten_count == 1
+
+
+def test_a_report_of_before_these_figures_still_opens(report: Report, tmp_path: Path) -> None:
+    old = report.model_dump(mode="json", exclude={"held_out", "tasks", "engine", "not_measured"})
+    added = ("retained", "forgotten", "forgotten_count", "pass_at", "calibration", "lengths", "robustness")
+    for found in old["sets"].values():
+        for name in added:
+            del found[name]
+    write_pages(Report.model_validate(old), tmp_path)
+    assert "pass@k" not in (tmp_path / "report.md").read_text()
 
 
 def test_a_report_without_questions_says_so(report: Report, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.trainer.tiny import make_row, write_dataset, write_student
 from trainer.base import load_tokenizer
 from trainer.dataset import open_folder
 from trainer.errors import TrainerError
+from trainer.report import Report
 from trainer.soft_label import Config, train
 from trainer.supervisor import Supervisor
 
@@ -74,7 +75,7 @@ def reference(logits: Any, entries: Any, logprobs: Any, temperature: float, tail
 def test_the_divergence_is_that_of_its_formula(temperature, tail):
     import torch
 
-    from trainer.soft_loss import divergence
+    from trainer.divergence import divergence
 
     chosen = np.random.default_rng(3)
     logits = chosen.normal(size=(5, 30)).astype(np.float64)
@@ -89,7 +90,7 @@ def test_the_divergence_is_that_of_its_formula(temperature, tail):
 def test_a_student_that_equals_its_teacher_has_no_divergence_and_no_gradient(tail):
     import torch
 
-    from trainer.soft_loss import divergence
+    from trainer.divergence import divergence
 
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]], requires_grad=True)
     ids = torch.tensor([[1, 0, 2, 3]] if tail == "zero" else [[1, 0, -1, -1]])
@@ -144,6 +145,15 @@ def test_a_run_learns_the_distribution_and_not_only_the_token(tmp_path, student)
     assert steps[-1]["kl"] < 0.3 * steps[0]["kl"]
     assert steps[-1]["agreement"] > 0.5 > steps[0]["agreement"]
     assert events["eval_loss"]["kl"] > 0
+    report = Report.model_validate_json((tmp_path / "run" / "report.json").read_bytes())
+    watched = report.trained.watched
+    assert [look.step for look in watched] == [0, 7, 14, 21, 28, 35, 42, 49, 56, 60]
+    assert watched[-1].kl is not None
+    assert watched[-1].kl < 0.5 * (watched[0].kl or 0.0)
+    held_out = report.held_out["eval split"]
+    assert held_out.distribution == "the version's soft labels"
+    assert held_out.models["student"].kl == pytest.approx(watched[-1].kl, abs=0.02)
+    assert (held_out.models["student"].acceptance or 0.0) > (held_out.models["base"].acceptance or 1.0)
 
 
 @pytest.mark.train

@@ -99,7 +99,31 @@ def test_the_report_measures_base_student_and_teacher(finished: Finished) -> Non
     assert measured.overall["base"].greedy is not None
     assert report.trained.steps == STEPS
     assert report.lineage.dataset == "tiny-sums"
-    assert pq.read_table(finished.out / "answers.parquet").num_rows == 16 * 5
+    assert report.trained.watched == []
+    assert "no soft labels of its eval split" in report.trained.not_watched
+
+
+def test_every_answer_is_kept_and_every_figure_is_there_or_its_reason(finished: Finished) -> None:
+    report = Report.model_validate_json((finished.out / "report.json").read_bytes())
+    answers = pq.read_table(finished.out / "answers.parquet").to_pylist()
+    student = [row for row in answers if row["model"] == "student"]
+    assert sum(row["mode"] == "sampled" for row in student) == 16 * 4
+    assert sum(row["perturbation"] == "polite" for row in student) == 16
+    assert all(0 < row["confidence"] < 1 for row in student if row["mode"] == "greedy" and not row["perturbation"])
+    measured = report.sets["test"]
+    assert measured.pass_at["student"].prompts == {1: 16, 2: 16, 4: 16}
+    assert measured.calibration["student"].token_probability is not None
+    assert measured.robustness["whitespace"].n == 16
+    assert measured.lengths["teacher"]["sampled"].n == 16
+    assert report.held_out["test split"].models["student"].rows == 10, "the kept rows alone"
+    assert (
+        report.held_out["eval split"].models["student"].perplexity
+        < report.held_out["eval split"].models["base"].perplexity
+    )
+    assert report.engine == "transformers"
+    assert {"pass_at_teacher", "retained", "teacher_distance", "watched", "tasks"} <= report.not_measured.keys()
+    page = (finished.out / "report.html").read_text()
+    assert all(reason.split("`")[0][:40].replace("'", "&#39;") in page for reason in report.not_measured.values())
 
 
 def test_the_student_is_a_whole_model_and_nothing_else_is_left(finished: Finished) -> None:
@@ -138,11 +162,15 @@ def test_a_finished_run_can_be_measured_on_other_prompts(finished: Finished, tmp
         for name, number in (("held-out", 3001), ("held-out", 3003), ("ood", 3005))
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "evaluation.parquet")
+    (tmp_path / "skills.jsonl").write_text('{"prompt": "What is 2 + 3?", "reference": "5"}\n')
     command = ["evaluate", out, "--dataset", finished.dataset, "--evaluation", tmp_path / "evaluation.parquet"]
-    again = start(tmp_path, *command, "--set", "tokens_max=4", "--set", "base=false")
+    command += ["--retained", tmp_path / "skills.jsonl"]
+    again = start(tmp_path, *command, "--set", "tokens_max=4", "--set", "base=false", "--set", "samples=1")
     assert again.wait() == 0, again.stderr.read_text()
     report = Report.model_validate_json((out / "report.json").read_bytes())
-    assert {name: found.prompts for name, found in report.sets.items()} == {"held-out": 2, "ood": 1}
+    assert {name: found.prompts for name, found in report.sets.items()} == {"held-out": 2, "ood": 1, "retained": 1}
+    assert [name for name, found in report.sets.items() if found.retained] == ["retained"]
+    assert "evaluation.samples" in report.not_measured["pass_at"]
     assert set(report.sets["ood"].overall) == {"student"}
     assert report.tokens_max == 4
     assert (out / "gap-held-out.png").exists()
