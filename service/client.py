@@ -27,8 +27,9 @@ from service.api.shapes.batches import BatchOut, SubmitOut
 from service.api.shapes.datasets import PreviewOut, RebuildOut, VersionOut
 from service.api.shapes.diffs import DiffOut, DiffRow
 from service.api.shapes.labels import BatchLabels, TraceLabels
+from service.api.shapes.proposals import Proposal
 from service.api.shapes.renders import RenderOut
-from service.api.shapes.runs import RunOut
+from service.api.shapes.runs import RunComparison, RunOut
 from service.api.shapes.teachers import BenchmarkAdded, BenchmarkOut, KeyMade, KeyOut, Probe, TeacherOut
 from service.api.shapes.traces import LedgerRow, TraceDetail, TraceOut, WhyOut
 from service.connection import (
@@ -432,6 +433,18 @@ class Client(Connection):
     def report(self, run_id: str) -> Object:
         """Return what a finished run measured; the trainer says its shape."""
         return self._get(Object, f"/api/runs/{_segment(run_id)}/report")
+
+    def compare_runs(self, run_ids: Sequence[str]) -> RunComparison:
+        """Return finished runs side by side, and the paired tests of the others' students against the first's."""
+        return self._get(RunComparison, "/api/runs/compare", run=list(run_ids))
+
+    def proposal(self, run_id: str, *, prompts: int | None = None) -> Proposal:
+        """Return how many prompts of which category to ask next, from where the student of a run lacks most."""
+        return self._get(Proposal, f"/api/runs/{_segment(run_id)}/proposal", prompts=prompts)
+
+    def proposed(self, run_id: str, target: BinaryIO, *, prompts: int | None = None) -> None:
+        """Write those prompts to `target`, as JSONL that can be submitted."""
+        self._download(f"/api/runs/{_segment(run_id)}/proposal", target, prompts=prompts, format="jsonl")
 
     def run_file(self, run_id: str, name: str, target: BinaryIO) -> None:
         """Write a file of a run to `target`: `report.md`, `gap-SET.svg`, `gap-SET.png`, `log.txt`, `events.jsonl`, …"""

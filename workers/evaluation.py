@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from filters.fingerprint import fingerprint
 from filters.manifest import Manifest
 from service.models import Batch
 from service.store import curation
 from service.store.database import Database
 from workers.database import patiently
 from workers.rows import PROMPT, text_of
-from workers.splits import fingerprint
 
 PAGE_PROMPTS = 1000
 SCHEMA = pa.schema(
@@ -74,7 +74,7 @@ def _rows(
 def refuse_leaks(dataset: Path, evaluation: Path) -> None:
     """Raise Leak when prompts of the dataset's train split are evaluation prompts too, word for word.
 
-    Compared as `workers.splits.normalised` has them: case, spacing and Unicode spelling do not make another prompt.
+    Compared as `filters.fingerprint` has them: case, spacing and Unicode spelling do not make another prompt.
     """
     held_out = {fingerprint(_text(prompt)) for prompt in _prompts([evaluation])}
     manifest = Manifest.model_validate_json((dataset / "manifest.json").read_bytes())

@@ -1,7 +1,5 @@
 """Which split a prompt belongs to: a property of its text, or of the first text that it is nearly the same as."""
 
-import hashlib
-import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from filters.fingerprint import fingerprint
 from filters.groups import Groups
 from filters.manifest import NearPrompts
 
@@ -21,16 +20,6 @@ of those, the split would come out empty less than once in a hundred times, (1 -
 WHOLE_MIN = 4
 """Prompts that are kept together in however small a set: there chance alone moves the size of splits by as much."""
 CHUNK = 256
-
-
-def normalised(text: str) -> str:
-    """Return `text` as two prompts are compared: NFKC, one space between words, case folded."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def fingerprint(text: str) -> bytes:
-    """Return 16 bytes that equal prompts share."""
-    return hashlib.blake2b(normalised(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def split_of(text: str, fractions: Mapping[str, Any]) -> str:

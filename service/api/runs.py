@@ -1,21 +1,26 @@
 """Runs: train a student, follow it, read its report."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
 
+from service import comparison
 from service.access import CallerDep
 from service.acts import Act
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.events import follow
-from service.api.shapes.runs import RunIn, RunOut
-from service.errors import Conflict, NotFound
+from service.api.shapes.proposals import Proposal
+from service.api.shapes.runs import RunComparison, RunIn, RunOut
+from service.errors import NotFound
 from service.models import Run
-from service.store import audit, runs
+from service.proposal import PROMPTS_MAX, prompt_mark, propose
+from service.store import audit, batches, datasets, runs
 from service.training import order
 
+RUNS_MAX = 26
+JSONL = "application/jsonl"
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 Kept = Annotated[str, Path(pattern=r"^(gap-[a-z0-9-]+[.](svg|png)|report[.](md|html|json)|log[.]txt|events[.]jsonl)$")]
 UNTRUSTED = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
@@ -42,6 +47,19 @@ def list_runs(database: DatabaseDep, limit: Limit) -> dict[str, list[RunOut]]:
     """List the newest runs."""
     with database.read() as session:
         return {"data": [RunOut.model_validate(run) for run in runs.every(session, limit=limit)]}
+
+
+@router.get("/compare")
+def compare(
+    database: DatabaseDep, settings: SettingsDep, run: Annotated[list[str], Query(min_length=2, max_length=RUNS_MAX)]
+) -> RunComparison:
+    """Return what finished runs measured side by side, and the paired tests of the others against the first.
+
+    Students are compared on the prompts that both were asked, by their answers on this machine.
+    """
+    with database.read() as session:
+        found = [runs.finished(session, run_id) for run_id in dict.fromkeys(run)]
+    return comparison.compare(found, settings.data_dir)
 
 
 @router.get("/{run_id}", response_model=RunOut)
@@ -78,10 +96,30 @@ def resume(run_id: str, database: DatabaseDep) -> Run:
 def report(run_id: str, database: DatabaseDep) -> dict[str, Any]:
     """Return what the student learned against its base and its teacher."""
     with database.read() as session:
-        run = runs.get(session, run_id)
-    if run.report is None:
-        raise Conflict(f"run {run_id} is {run.state} and has no report{f': {run.detail}' if run.detail else ' yet'}")
-    return run.report
+        return runs.finished(session, run_id).report or {}
+
+
+@router.get("/{run_id}/proposal", response_model=Proposal, responses={200: {"content": {JSONL: {}}}})
+def proposal(
+    run_id: str,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    prompts: Annotated[int, Query(ge=1, le=PROMPTS_MAX)] = 1000,
+    format: Literal["json", "jsonl"] = "json",
+) -> Proposal | Response:
+    """Propose which prompts to ask next, from where the student lacks most: by category, or their lines (`jsonl`).
+
+    Drawn from the train split's prompts, the least often answered right first; never one that measures a student.
+    """
+    with database.read() as session:
+        run = runs.finished(session, run_id)
+        version = datasets.version(session, run.dataset, run.version)
+        measured = {prompt_mark(messages) for messages in batches.conversations(session, run.evaluation)}
+    found, lines = propose(run, settings.data_dir / version.path, measured, prompts)
+    if format == "json":
+        return found
+    named = {"Content-Disposition": f'attachment; filename="{run_id}-proposal.jsonl"'}
+    return Response(b"".join(lines), media_type=JSONL, headers=named)
 
 
 @router.get("/{run_id}/files/{name}", response_class=FileResponse)

@@ -1,10 +1,13 @@
 """`retort report`: what students learned, against base and teacher, by set and category; several runs side by side."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from service.cli.figures import view_figures, view_paired
+from service.cli.proposal import write_proposal
 from service.cli.terminal import Json, Refused, Terminal, begin
 from service.cli.words import UNKNOWN, clean, one_line
 
@@ -22,18 +25,33 @@ def report(
     ctx: typer.Context,
     runs: Annotated[list[str], typer.Argument(help="Finished runs.")],
     mode: Annotated[Mode, typer.Option(help="How base and student answered.")] = "greedy",
+    propose: Annotated[
+        Path | None, typer.Option(help="Write prompts to ask next, from where the student lacks most, as JSONL.")
+    ] = None,
+    prompts: Annotated[int, typer.Option(help="How many to propose.", min=1)] = 1000,
     json: Json = False,
 ) -> None:
-    """Show what students learned: accuracy in percent with its 95 % interval, by set and category.
+    """Show what students learned: accuracy in percent with its 95 % interval, by set and category, and other figures.
 
     Teachers' stored answers were sampled; they are compared as they are.
     """
     terminal = begin(ctx, json)
+    if propose is not None:
+        if len(runs) != 1:
+            raise Refused("--propose takes one run: the gap is that of one student")
+        write_proposal(terminal, runs[0], propose, prompts)
+        return
     if len(runs) > len(NAMES):
         raise Refused(f"{len(NAMES)} runs side by side are the most that can be told apart")
     found = [(terminal.client.run(run), terminal.client.report(run)) for run in runs]
     reports = [report for _, report in found]
-    terminal.show(reports[0] if len(reports) == 1 else reports, lambda terminal: view_reports(terminal, found, mode))
+
+    def view(terminal: Terminal) -> None:
+        view_reports(terminal, found, mode)
+        if len(runs) > 1:
+            view_paired(terminal, terminal.client.compare_runs(runs), mode)
+
+    terminal.show(reports[0] if len(reports) == 1 else reports, view)
 
 
 def view_reports(terminal: Terminal, found: "list[tuple[RunOut, dict[str, Any]]]", mode: Mode = "greedy") -> None:
@@ -55,6 +73,7 @@ def view_reports(terminal: Terminal, found: "list[tuple[RunOut, dict[str, Any]]]
         )
         for name, report in zip(names, of_set, strict=False):
             terminal.say(*_remarks(name, report, mode))
+    view_figures(terminal, names, [report for _, report in found])
 
 
 Column = tuple[str, int, str]

@@ -23,6 +23,9 @@ def train(
     set_knob: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, such as lora.rank=8; may be repeated.")] = None,
     config: Annotated[Path | None, typer.Option(help="The method's knobs: a .json or .toml file.")] = None,
     evaluate: Annotated[list[str] | None, typer.Option(help="Batch whose prompts measure it; may be repeated.")] = None,
+    retain: Annotated[
+        list[str] | None, typer.Option(help="Batch of what the base could do: what will be forgotten? May be repeated.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key orders only one run.")] = None,
     follow: Follow = False,
     json: Json = False,
@@ -32,9 +35,13 @@ def train(
     knobs = read_object(config) if config else {}
     for text in set_knob or []:
         change(knobs, text)
-    run = terminal.client.train(
-        dataset, student, method=method, config=knobs, evaluation=evaluate or [], idempotency_key=key
-    )
+    for batch in retain or []:
+        found = terminal.client.batch(batch)
+        retained = knobs.setdefault("evaluation", {}).setdefault("retained", [])
+        retained.append(str(found.meta.get("set") or found.id))  # what the evaluation calls the batch's prompts
+    batches = [*(evaluate or []), *(retain or [])]
+    measured = list(dict.fromkeys(batches))
+    run = terminal.client.train(dataset, student, method=method, config=knobs, evaluation=measured, idempotency_key=key)
     if follow:
         run = follow_run(terminal, run.id)
     terminal.show(run, lambda terminal: _view(terminal, run))

@@ -50,6 +50,19 @@ class Example(BaseModel):
     teacher_response: str
 
 
+class Forgotten(BaseModel):
+    """A prompt that the base got right and the student wrong."""
+
+    category: str
+    prompt: str
+    reference: str
+    student_reasoning: str
+    student_response: str
+    student_reason: str
+    base_reasoning: str
+    base_response: str
+
+
 class Measured(BaseModel):
     """One set of evaluation prompts."""
 
@@ -60,6 +73,9 @@ class Measured(BaseModel):
     categories: dict[str, dict[str, Modes]]
     comparisons: list[Comparison] = []
     lost: list[Example] = []
+    retained: bool = False
+    forgotten: list[Forgotten] = []
+    forgotten_count: int | None = None
 
 
 class Report(BaseModel):

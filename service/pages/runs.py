@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Response
 
 from service.api.deps import DatabaseDep, SettingsDep
+from service.figures import figures, models, not_measured, shown
 from service.models import RunState
 from service.pages.advice import advice
 from service.pages.charts import Chart, chart
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/runs", include_in_schema=False)
 SHOWN_MAX = 200
 EVENTS_PAGE, EVENTS_MAX = 5000, 20_000
 """A trainer tells of every tenth step or so: 20,000 events are days of training."""
-FILES = ("report.md", "report.json", "log.txt", "events.jsonl")
+FILES = ("report.html", "report.md", "report.json", "log.txt", "events.jsonl")
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 CURVES = {"step": "train", "eval_loss": "eval"}
 """Events that tell a loss, and what its line is called."""
@@ -78,7 +79,7 @@ def _values(database: Database, settings: Settings, run_id: str) -> dict[str, An
     folder = settings.data_dir / "runs" / run.id
     told = _events(database, run_id) or _events_on_disk(folder / "events.jsonl")
     counted = [event for event in [*told, run.progress or {}] if event.get("total")]
-    report = read_report(run.report)
+    report, found = read_report(run.report), figures(run.report or {})
     return {
         "run": run,
         "ended": run.state in ENDED,
@@ -86,6 +87,10 @@ def _values(database: Database, settings: Settings, run_id: str) -> dict[str, An
         "chart": _losses(told),
         "report": report,
         "tables": {name: tables(measured) for name, measured in report.sets.items()} if report else {},
+        "figures": found,
+        "models": models(found),
+        "shown": shown,
+        "not_measured": not_measured(run.report or {}),
         "advice": advice,
         "files": [name for name in FILES if (folder / name).is_file()],
         "charts": sorted(path.name for path in folder.glob("*.svg") if path.is_file()),

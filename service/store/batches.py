@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlmodel import Session, col, delete, func, select, update
@@ -115,6 +115,13 @@ def ids_of_keys(session: Session, batch_id: str, keys: Iterable[str]) -> dict[st
     """Return the ids of the prompts with these keys."""
     query = select(Prompt.key, Prompt.id).where(Prompt.batch_id == batch_id, col(Prompt.key).in_(list(keys)))
     return {key: prompt_id or 0 for key, prompt_id in session.exec(query)}
+
+
+def conversations(session: Session, batch_ids: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the messages of every prompt of the batches."""
+    query = select(Prompt.messages).where(col(Prompt.batch_id).in_(batch_ids))
+    for messages in session.exec(query.execution_options(yield_per=SPAN_ROWS)):
+        yield list(messages)
 
 
 def add_prompts(session: Session, batch: Batch, rows: Iterable[dict[str, Any]]) -> int:

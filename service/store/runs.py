@@ -72,6 +72,14 @@ def get(session: Session, run_id: str) -> Run:
     return run
 
 
+def finished(session: Session, run_id: str) -> Run:
+    """Return a run that has a report; Conflict for one that has none yet."""
+    run = get(session, run_id)
+    if run.report is None:
+        raise Conflict(f"run {run_id} is {run.state} and has no report{f': {run.detail}' if run.detail else ' yet'}")
+    return run
+
+
 def student(session: Session, run_id: str) -> Run | None:
     """Return the run of that id if a student came out of it."""
     run = session.get(Run, run_id)

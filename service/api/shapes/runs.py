@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.shapes.base import Asked, Given
 
@@ -17,6 +17,63 @@ class RunIn(Asked):
     config: dict[str, Any] = {}
     evaluation: list[str] = []
     """Batches whose prompts measure the student; none means the version's test split."""
+
+
+class Paired(BaseModel):
+    """Two students on the prompts of one set that both were asked and that were judged."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    set: str
+    mode: str
+    first: str
+    """The run of the one student."""
+    second: str
+    n: int
+    both_right: int
+    only_first: int
+    only_second: int
+    difference: float
+    """Accuracy of the second less that of the first."""
+    p_value: float
+    """Exact McNemar test that they are equally good."""
+
+
+class Figure(BaseModel):
+    """One measured figure of a run, as it is shown."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    name: str
+    of: str
+    """The set or the source of answers it is of; empty for the whole run."""
+    values: dict[str, float]
+    """By model: `base`, `student`, `teacher`, …"""
+    unit: str
+    """`share`, `ratio`, `tokens`, `nats`, `prompts` or empty."""
+
+
+class Side(BaseModel):
+    """One run of a comparison."""
+
+    run: str
+    dataset: str
+    version: int
+    method: str
+    student: str
+    figures: list[Figure]
+    not_measured: dict[str, str]
+    """Why a figure is missing."""
+
+
+class RunComparison(BaseModel):
+    """Runs side by side."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    runs: list[Side]
+    paired: list[Paired]
+    """The first student with each other one, by set and mode; a run whose answers are not on this machine has none."""
 
 
 class RunOut(Given):

@@ -43,6 +43,21 @@ def _comparison(mode: str, against: str, difference: float, p_value: float) -> d
     return counts | {"mode": mode, "against": against, "difference": difference, "p_value": p_value}
 
 
+def _forgotten() -> dict[str, Any]:
+    asked = {name: value for name, value in _example("area", "").items() if not name.startswith("teacher")}
+    return asked | {"base_reasoning": "60 - 3", "base_response": f"57 {HOSTILE[0]}"}
+
+
+def _calibration(ece: float) -> dict[str, Any]:
+    bins = [{"n": 90, "confidence": 0.8, "accuracy": 0.8 - ece}]
+    return {"n": 90, "ece": ece, "over": ece, "bins": bins}
+
+
+def _distance(kl: float) -> dict[str, Any]:
+    told = {"rows": 40, "tokens": 2100, "tokens_labelled": 2100, "perplexity": 1.267, "kl": kl, "agreement": 0.94}
+    return told | {"acceptance": 0.912, "acceptance_max": 0.913, "draft": []}
+
+
 REPORT: dict[str, Any] = {
     "format": 1,
     "method": "sft",
@@ -74,6 +89,28 @@ REPORT: dict[str, Any] = {
             ],
             "lost": [_example("percent", ""), _example("<b>speed</b>", HOSTILE[0]), _example("area", HOSTILE[3])],
             "won": [],
+            "forgotten": [_forgotten()],
+            "forgotten_count": 3,
+            "pass_at": {
+                model: {"samples": 4, "prompts": {"1": 200, "4": 200}, "rate": {"1": rate, "4": rate + 0.1}}
+                for model, rate in (("base", 0.02), ("student", 0.55))
+            },
+            "calibration": {"student": {"token_probability": _calibration(0.151), "vote_share": None}},
+            "lengths": {
+                model: {mode: {"n": 360, "p10": 30, "p50": p50, "p90": 80, "longest": 90, "to_teacher": None}}
+                for model, mode, p50 in (("student", "greedy", 44), ("teacher", "sampled", 42))
+            },
+            "robustness": {
+                "typos": {
+                    "n": 100,
+                    "right": 64,
+                    "right_changed": 52,
+                    "only_unchanged": 14,
+                    "only_changed": 2,
+                    "difference": -0.12,
+                    "p_value": 0.004,
+                }
+            },
         },
         "out-of-distribution": {
             "prompts": 180,
@@ -84,4 +121,13 @@ REPORT: dict[str, Any] = {
             "won": [],
         },
     },
+    "held_out": {
+        "eval split": {
+            "origin": "kept rows of the eval split",
+            "distribution": "the version's soft labels",
+            "models": {"base": _distance(9.087), "student": _distance(0.215)},
+        }
+    },
+    "engine": "transformers",
+    "not_measured": {"tasks": f"no task of lm-eval is named {HOSTILE[0]}"},
 }

@@ -14,7 +14,7 @@ from tests.service.pages.report import REPORT
 def test_the_trainer_writes_every_field_that_the_page_reads():
     """Neither room may import the other: only a test can hold the two shapes together."""
     written = {gap.Report: trainer.report.Report, gap.Measured: trainer.report.SetReport}
-    for read in (gap.Score, gap.Modes, gap.Comparison, gap.Example):
+    for read in (gap.Score, gap.Modes, gap.Comparison, gap.Example, gap.Forgotten):
         written[read] = getattr(trainer.report, read.__name__)
     for read, shape in written.items():
         assert set(read.model_fields) <= set(shape.model_fields), read.__name__
