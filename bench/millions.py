@@ -42,6 +42,8 @@ ASKED_WORDS, ANSWER_WORDS, RESPONSE_WORDS = 12, 46, 6
 PLANTED = 0.1
 EDITS_MAX = 2
 """Words changed in a copy: none or one leave it above the threshold, two mostly do not."""
+EDITS_SEED = 2**40
+"""Added to the number of a prompt, so that no other prompt's words come from the same chance."""
 MORE = 20
 """One trace in so many comes later."""
 LOOK_EVERY_S = 2.0
@@ -145,7 +147,7 @@ def _write(asked: Any, answered: Any, batch_id: str, number: int, planted: Plant
         original = number
     messages = json.dumps([{"role": "user", "content": " ".join(words[0])}])
     asked.write_row((number + 1, batch_id, str(number), number + 1, messages, "", "", "own"))
-    edits = random.Random(-1 - number)
+    edits = random.Random(number + EDITS_SEED)
     for index, answer in enumerate(words[1:]):
         trace_id = number * ANSWERS + index + 1
         if original != number:

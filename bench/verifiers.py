@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import votes
 from filters.recipe import Recipe
 from filters.sample import Sample
 from filters.statistics import wilson
@@ -49,8 +50,12 @@ where the line says nothing else.
 
 Shares in %, with their 95 % interval (Wilson). Before they were mended the same lines gave, false keeps and false
 rejects: refusal 8 of 31 and 6 of 23, language 0 and 1 of 26, pii 6 of 30 and 2 of 26, format 7 of 28 and 3 of 24,
-consistency 6 of 22 and 5 of 31, repetition 1 of 18 and 0. Those say more about traces that nobody has seen. (Whoever
-wrote the lines knew the filters' rules; one fault, steps at the start of a line, was known and mended before.)
+consistency 6 of 22 and 5 of 31, repetition 1 of 18 and 0, code_licence 16 of 34 and 7 of 27. Those say more about
+traces that nobody has seen. (Whoever wrote the lines knew the filters' rules; one fault, steps at the start of a line,
+was known and mended before.)
+
+`judged` errs as its judge does: measure yours with `python -m bench.judges TEACHER`. No figure is published: no model
+that can judge runs where this page is made.
 """
 
 
@@ -111,6 +116,8 @@ class LabelledSet:
     columns: str
     words: dict[str, str]
     """What each verifier or filter keeps."""
+    more: Callable[[], str] = str
+    """What else the page says."""
 
     def lines(self) -> list[Line]:
         """Read the set."""
@@ -139,7 +146,8 @@ class LabelledSet:
             "|---|---|---|---|---|---|",
             *(_error(each) for each in found if each.errs or each.verdict.outcome is Outcome.ABSTAIN),
         ]
-        return "\n".join([self.head.format(path=self.path.relative_to(ROOT)), *rows, "", *errors, ""])
+        head, more = self.head.format(path=self.path.relative_to(ROOT)), self.more()
+        return "\n".join([head, *rows, "", *([more] if more else []), *errors, ""])
 
     def _row(self, name: str, found: Sequence[Judged]) -> str:
         right, wrong = ([each for each in found if each.line.right is is_right] for is_right in (True, False))
@@ -181,7 +189,9 @@ FILTERS = LabelledSet(
         "format": "fences, formulas, boxes and think tags left open; what a knob asks for",
         "consistency": "a written step that is wrong, a response other than the reasoning's result",
         "repetition": "one piece to the end, whole lines or long phrases again and again",
+        "code_licence": "code with the licence header of somebody's file, beyond the permissive ones",
     },
+    more=votes.page,
 )
 _BESIDE = {"verifier": "reference", "filter": "prompt or reasoning"}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table, Text, bindparam, cast, delete, func, literal, select
@@ -16,6 +17,7 @@ from service.store.database import insert_new
 _TABLE: Table = VerdictRow.__table__  # pyright: ignore[reportAttributeAccessIssue]
 _TAKEN_OVER = [column.name for column in _TABLE.c if column.name not in ("id", "version_id")]
 _PLAIN = [name for name in _TAKEN_OVER if name not in ("trace_id", "evidence", "abstentions", "notes")]
+_ALIKE = ["version_id", *(name for name in _TAKEN_OVER if name != "trace_id")]
 ALIKE_MIN = 20
 """So many rows of which only the trace differs are cheaper to write by one statement."""
 _SAID: tuple[Any, ...] = (
@@ -83,7 +85,7 @@ def take_over(
         return None
     rejected = theirs & (col(VerdictRow.trace_id) <= last) & (col(VerdictRow.filter_index) < before)
     rows = select(literal(version_id), *(_TABLE.c[name] for name in _TAKEN_OVER)).where(rejected)
-    copy = _insert_from(session, ["version_id", *_TAKEN_OVER], rows)
+    copy = _insert_from(session.get_bind().dialect.name, ["version_id", *_TAKEN_OVER], rows)
     # Without the option, psycopg's count is thrown away.
     copied = int(session.connection().execute(copy, execution_options={"preserve_rowcount": True}).rowcount)
     queue.keep(session, job, lease_s=lease_s, stored=copied)
@@ -92,15 +94,23 @@ def take_over(
 
 def _add_alike(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows that differ in their trace alone: said once, at a third of the price of a row each."""
-    given = {name: literal(rows[0][name], _TABLE.c[name].type) for name in _TAKEN_OVER if name != "trace_id"}
-    ids = bindparam("ids", [row["trace_id"] for row in rows], expanding=True, literal_execute=True)
-    found = select(literal(rows[0]["version_id"]), *given.values(), col(Trace.id)).where(col(Trace.id).in_(ids))
-    session.connection().execute(_insert_from(session, ["version_id", *given, "trace_id"], found))
+    given = {f"said_{name}": rows[0][name] for name in _ALIKE}
+    statement = _insert_alike(session.get_bind().dialect.name)
+    session.connection().execute(statement, given | {"ids": [row["trace_id"] for row in rows]})
 
 
-def _insert_from(session: Session, names: Sequence[str], rows: Any) -> Any:
+@cache
+def _insert_alike(dialect: str) -> Any:
+    """Return the statement of `_add_alike`; made once, since making it costs more than running it."""
+    said = [bindparam(f"said_{name}", type_=_TABLE.c[name].type) for name in _ALIKE]
+    ids = bindparam("ids", expanding=True, literal_execute=True)
+    found = select(*said, col(Trace.id)).where(col(Trace.id).in_(ids))
+    return _insert_from(dialect, [*_ALIKE, "trace_id"], found)
+
+
+def _insert_from(dialect: str, names: Sequence[str], rows: Any) -> Any:
     """Return the statement that writes what a query finds, passing over what an unheard commit has written already."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     return insert(_TABLE).from_select(names, rows).on_conflict_do_nothing()
 
 

@@ -1,9 +1,11 @@
 """The filter `judged`, with a teacher asked over HTTP."""
 
+import json
 from collections import Counter
 
 import pytest
 
+from bench import judges
 from filters.judged import Judged, Replies
 from filters.sample import Sample
 from service.models import JobKind, VersionState
@@ -97,3 +99,19 @@ def test_only_votes_that_all_say_the_same_are_a_verdict(texts, reason):
     assert [verdict.reason for verdict in judged.judge([sample])] == ["not_asked"]
     judged.ask_through(Says(*texts))
     assert [verdict.reason for verdict in judged.judge([sample])] == [reason]
+
+
+@ON_SQLITE
+def test_a_judge_is_measured_beside_labels(database, settings, fake, tmp_path, capsys):
+    fake.play(answers=[{"match": "It is four", "responses": [PASS]}, {"match": "It is five", "responses": [FAIL]}])
+    said = [("It is four.", True), ("It is fourteen.", False), ("It is five.", False), ("Perhaps.", True)]
+    lines = [json.dumps({"prompt": "2 + 2?", "response": response, "right": right}) for response, right in said]
+    labelled = tmp_path / "labelled.jsonl"
+    labelled.write_text("\n".join(lines))
+    assert judges.main([fake.base_url, "--model", "fake", "--labelled", str(labelled)]) == 0
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.startswith("| 2 | 2 | 1: 50.0 (9.5-90.5) | 0: 0.0 (0.0-65.8) | 1 (1 judge_unparsable) |")
+    assert len(fake.calls()) == 4
+    labelled.write_text(f"{lines[0]}\n{lines[1].replace('false', '3')}")
+    assert judges.main([fake.base_url, "--model", "fake", "--labelled", str(labelled)]) == 1
+    assert "line 2: right: Input should be a valid boolean" in capsys.readouterr().err
