@@ -29,8 +29,10 @@ from sqlmodel import Session, col, func, select, text
 from bench.crew import Member
 from bench.near_duplicates import THRESHOLD, VOCABULARY, jaccard
 from service.api.shapes.datasets import VersionIn
+from service.caller import ANYBODY, Caller
 from service.curation import order
 from service.models import Batch, BatchState, DatasetVersion, VerdictRow, VersionState
+from service.scopes import Scope
 from service.settings import Settings
 from service.store import datasets, teachers
 from service.store.database import Database
@@ -182,7 +184,7 @@ def _curated(
 ) -> DatasetVersion:
     """Order a version and have a worker make it, telling how far it is; return it sealed, or as far as it came."""
     body = VersionIn(name="bench", batches=batch_ids, recipe=RECIPE, intended_use="research")
-    ordered, _ = order(database, body)
+    ordered, _ = order(database, body, Caller(Scope.ADMIN, ANYBODY, None, ""))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("RETORT_", "DATABASE_URL"))}
     env = clean | {"RETORT_DATA_DIR": str(settings.data_dir), "RETORT_DATABASE_URL": settings.database_url}
     worker = Member("worker", [sys.executable, "-m", "workers", "--kinds", "curate"], env, folder / "worker.log")
