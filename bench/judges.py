@@ -27,6 +27,7 @@ from filters.statistics import wilson
 from filters.verdict import Outcome, Verdict
 from service.errors import Problem
 from service.models import Teacher
+from service.probe import probe
 from service.settings import Settings
 from service.store import teachers
 from service.store.database import Database
@@ -160,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings()
     try:
         teacher = _teacher(given, settings)
+        if not (found := probe(teacher))["ok"]:
+            raise Problem(f"the judge cannot be asked: {found['detail']}")
         labelled = lines(given.labelled) if given.labelled else examples(given.each)
         knobs: dict[str, Any] = {"rubric": given.rubric, "votes": given.votes, "tokens_max": given.tokens_max}
         filter_ = Judged(teacher=teacher.name, **knobs)

@@ -115,3 +115,5 @@ def test_a_judge_is_measured_beside_labels(database, settings, fake, tmp_path, c
     labelled.write_text(f"{lines[0]}\n{lines[1].replace('false', '3')}")
     assert judges.main([fake.base_url, "--model", "fake", "--labelled", str(labelled)]) == 1
     assert "line 2: right: Input should be a valid boolean" in capsys.readouterr().err
+    assert judges.main([fake.base_url, "--model", "another"]) == 1
+    assert "does not serve 'another'" in capsys.readouterr().err
