@@ -284,9 +284,9 @@ class Client(Connection):
         """Return what each filter of a version (NAME@N; else the newest that judged it) made of a trace."""
         return self._get(WhyOut, f"/api/traces/{trace_id}/why", version=version)
 
-    def review(self, trace_id: int, outcome: str, author: str, **more: Any) -> TraceDetail:
-        """Note a person's verdict, keep or reject. `more`: `reason`, `response` (as edited)."""
-        body = {"outcome": outcome, "author": author, **given(more)}
+    def review(self, trace_id: int, outcome: str | None, author: str, **more: Any) -> TraceDetail:
+        """Note what a person says: keep, reject, or None beside `tags` or `withdraws`. `more`: fields of `ReviewIn`."""
+        body = {**given({"outcome": outcome}), "author": author, **given(more)}
         return self._send(TraceDetail, "PATCH", f"/api/traces/{trace_id}", json=body)
 
     # Recipes, datasets, licences

@@ -1,6 +1,7 @@
 """Rows of the tables, joined into what the native routes and the pages show."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from service.api.shapes.batches import BatchOut
 from service.api.shapes.datasets import VersionOut
 from service.api.shapes.traces import LedgerRow, TraceDetail, TraceOut, VerdictOut
 from service.models import Batch, DatasetVersion, Prompt, Teacher, Trace, VerdictRow
-from service.store import batches, datasets, traces
+from service.store import batches, datasets, reviews, traces
 
 
 def batch_out(session: Session, batch: Batch) -> BatchOut:
@@ -52,9 +53,15 @@ def _use(session: Session, batch_id: str) -> dict[str, Any]:
     return found
 
 
-def trace_out(trace: Trace, prompt: Prompt, verdict: VerdictRow | None) -> TraceOut:
-    """Return a trace with its prompt and the verdict that was asked about."""
-    return TraceOut.model_validate(_trace_values(trace, prompt, verdict))
+def trace_out(trace: Trace, prompt: Prompt, verdict: VerdictRow | None, tags: Sequence[str] = ()) -> TraceOut:
+    """Return a trace with its prompt, the verdict that was asked about, and its tags."""
+    return TraceOut.model_validate(_trace_values(trace, prompt, verdict) | {"tags": list(tags)})
+
+
+def traces_out(session: Session, rows: Sequence[Any]) -> list[TraceOut]:
+    """Return rows of `traces.page` with the tags that people gave them."""
+    tags = reviews.tags(session, [trace.id for trace, _, _ in rows])
+    return [trace_out(trace, prompt, verdict, tags.get(trace.id, ())) for trace, prompt, verdict in rows]
 
 
 def trace_detail(session: Session, trace_id: int) -> TraceDetail:
@@ -63,9 +70,10 @@ def trace_detail(session: Session, trace_id: int) -> TraceDetail:
     found = traces.verdicts(session, trace_id)
     verdicts = [VerdictOut.model_validate(row.model_dump() | {"version": name}) for row, name in found]
     raw = orjson.loads(zstandard.decompress(trace.raw)) if trace.raw else None
-    reviews = [review.model_dump() for review in traces.reviews(session, trace_id)]
+    said = reviews.of_trace(session, trace_id)
     values = _trace_values(trace, prompt, found[0][0] if found else None)
-    return TraceDetail.model_validate(values | {"verdicts": verdicts, "reviews": reviews, "raw": raw})
+    told = {"reviews": [review.model_dump() for review in said], "tags": said[0].tags if said else []}
+    return TraceDetail.model_validate(values | {"verdicts": verdicts, "raw": raw, **told})
 
 
 def _trace_values(trace: Trace, prompt: Prompt, verdict: VerdictRow | None) -> dict[str, Any]:

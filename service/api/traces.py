@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from service.access import CallerDep
-from service.acts import Act
 from service.api.deps import After, DatabaseDep, Limit
 from service.api.shapes.traces import ReviewIn, TraceDetail, WhyOut
-from service.store import audit, traces
+from service.reviewing import note
+from service.store import traces
 from service.store.traces import TraceFilter
-from service.views import trace_detail, trace_out
+from service.views import trace_detail, traces_out
 from service.why import why
 
 router = APIRouter(prefix="/api/traces", tags=["traces"])
@@ -26,8 +26,7 @@ def list_traces(
     beginning of a word. Signs separate words and mean nothing else.
     """
     with database.read() as session:
-        rows = traces.page(session, wanted, after=after, limit=limit)
-    data = [trace_out(*row) for row in rows]
+        data = traces_out(session, traces.page(session, wanted, after=after, limit=limit))
     return {"data": data, "next": data[-1].id if len(data) == limit else None}
 
 
@@ -47,9 +46,10 @@ def why_(trace_id: int, database: DatabaseDep, version: str | None = None) -> Wh
 
 @router.patch("/{trace_id}", response_model=TraceDetail)
 def review(trace_id: int, body: ReviewIn, database: DatabaseDep, caller: CallerDep) -> TraceDetail:
-    """Keep or reject a trace by hand, with a name; the next curation follows it."""
-    with database.write() as session:
-        traces.review(session, trace_id, **body.model_dump())
-        audit.record(session, caller, Act.TRACE_REVIEWED, str(trace_id), outcome=body.outcome, author=body.author)
+    """Keep, reject, edit or tag a trace by hand, with a name, or take the last of that back.
+
+    The next curation follows it; everything that was said before stays on record.
+    """
+    note(database, caller, trace_id, body)
     with database.read() as session:
         return trace_detail(session, trace_id)

@@ -9,7 +9,7 @@ from service.cli.terminal import Json, Terminal, begin
 from service.cli.words import UNKNOWN, clean, number, one_line
 
 if TYPE_CHECKING:
-    from service.api.shapes.traces import Origin, TraceDetail, TraceOut, WhyOut
+    from service.api.shapes.traces import Origin, ReviewOut, TraceDetail, TraceOut, WhyOut
 
 PAGE = 500
 SHOWN, EVIDENCE_SHOWN = 28, 100
@@ -24,13 +24,14 @@ def list_traces(
     reason: Annotated[str | None, typer.Option(help="Judged for this reason.")] = None,
     version: Annotated[str | None, typer.Option(help="Judged in this version, NAME@N; else in the newest.")] = None,
     q: Annotated[str | None, typer.Option("-q", "--q", help='With these words, "phrases" and no -others.')] = None,
+    tag: Annotated[str | None, typer.Option(help="That a person tagged so.")] = None,
     limit: Annotated[int, typer.Option(help="Most traces to show.", min=1)] = 50,
     json: Json = False,
 ) -> None:
     """List traces; `retort trace ID` shows one in full."""
     terminal = begin(ctx, json)
     wanted = {"batch": batch, "teacher": teacher, "category": category, "outcome": outcome, "reason": reason}
-    query: dict[str, Any] = {**wanted, "version": version, "q": q, "limit": min(limit, PAGE)}
+    query: dict[str, Any] = {**wanted, "version": version, "q": q, "tag": tag, "limit": min(limit, PAGE)}
     found = list(islice(terminal.client.each_trace(**query), limit))
 
     def view(terminal: Terminal) -> None:
@@ -134,7 +135,13 @@ def _view(terminal: Terminal, trace: "TraceDetail") -> None:
         why = ": ".join(part for part in (verdict.reason, verdict.detail) if part)
         terminal.say(clean(f"{verdict.version} {verdict.outcome}{by}{': ' if why else ''}{why}"))
     for review in trace.reviews:
-        terminal.say(clean(f"{review.author} says {review.outcome}{': ' if review.reason else ''}{review.reason}"))
+        terminal.say(clean(f"{review.author} {_said(review)}{': ' if review.reason else ''}{review.reason}"))
+
+
+def _said(review: "ReviewOut") -> str:
+    if review.withdraws is not None:
+        return "took the last thing said back"
+    return f"says {' '.join([review.outcome, *(f'#{tag}' for tag in review.tags)]).strip() or 'nothing'}"
 
 
 def _block(terminal: Terminal, title: str, text: str) -> None:

@@ -11,7 +11,7 @@ from service.models.keys import ApiKey
 from service.models.runs import Run, RunState
 from service.models.soft_labels import LabelSource, SoftLabels
 from service.models.teachers import Teacher
-from service.models.traces import Review, Trace, VerdictRow
+from service.models.traces import Review, Tag, Trace, VerdictRow
 
 __all__ = [
     "ApiKey",
@@ -34,6 +34,7 @@ __all__ = [
     "Run",
     "RunState",
     "SoftLabels",
+    "Tag",
     "Teacher",
     "Trace",
     "VerdictRow",

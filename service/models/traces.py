@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from service.models.columns import created, json_field, row_id, text_field
@@ -66,13 +66,28 @@ class VerdictRow(SQLModel, table=True):
 
 
 class Review(SQLModel, table=True):
-    """A person's verdict on a trace; the newest one counts, the others stay."""
+    """What a person says of a trace, whole: the newest one counts, the others stay.
+
+    What a person left unsaid is as it was before, so that the newest row tells everything; taking something back is a
+    new row too, with what had been said before it.
+    """
 
     id: int | None = row_id()
     trace_id: int = Field(foreign_key="trace.id", index=True, sa_type=BigInteger)
     outcome: str
+    """`keep`, `reject`, or empty where nobody decides and the filters do."""
     reason: str = ""
     author: str
     response: str | None = None
     """The text as the person edited it; None when left as it was."""
+    tags: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False, server_default="[]"))
+    withdraws: int | None = Field(default=None, sa_type=BigInteger)
+    """The review that this one takes back; None for one that says something."""
     created_at: float = created()
+
+
+class Tag(SQLModel, table=True):
+    """A tag that a trace has now, as its newest review says: to find traces by."""
+
+    name: str = Field(primary_key=True)
+    trace_id: int = Field(foreign_key="trace.id", primary_key=True, index=True, sa_type=BigInteger)

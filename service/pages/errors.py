@@ -24,7 +24,7 @@ def install(app: FastAPI) -> None:
 
 def _handler(otherwise: Handler) -> Handler:
     async def shown(request: Request, error: Any) -> Response:
-        if not wants_page(request):
+        if not (wants_page(request) or _is_form(request)):
             return await otherwise(request, error)
         status = getattr(error, "status_code", 422)
         title = error.title if isinstance(error, Problem) else TITLES.get(status, "This did not work")
@@ -38,3 +38,9 @@ def wants_page(request: Request) -> bool:
     """Whether a person in front of a browser asks."""
     is_page = request.method in {"GET", "HEAD"} and not request.url.path.startswith(MACHINES)
     return is_page and "text/html" in request.headers.get("accept", "")
+
+
+def _is_form(request: Request) -> bool:
+    """Whether a person sent a form of a page."""
+    own = request.method == "POST" and not request.url.path.startswith(MACHINES)
+    return own and "text/html" in request.headers.get("accept", "")

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.pages import words
+from service.pages.rich import rich
 
 HERE = Path(__file__).parent
 HEADERS = {
@@ -47,6 +48,7 @@ for _word in (
     words.message_text,
 ):
     _templates.filters[_word.__name__] = _word
+_templates.filters["rich"] = rich
 _templates.globals |= {"link": words.link, "share": words.share}
 
 

@@ -282,6 +282,8 @@ def started_at(session: Session, batch_id: str) -> float | None:
 
 
 def newest_review(session: Session, batch_id: str) -> int:
-    """Return the id of the last thing a person said of the batch's traces, 0 when nobody did."""
+    """Return the id of the last decision of a person about the batch's traces, 0 when there is none."""
     query = select(func.max(Review.id)).join(Trace, col(Trace.id) == Review.trace_id).where(Trace.batch_id == batch_id)
-    return session.exec(query).one() or 0
+    # A tag alone changes nothing that is curated.
+    decided = (col(Review.outcome) != "") | col(Review.withdraws).is_not(None)
+    return session.exec(query.where(decided)).one() or 0

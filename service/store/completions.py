@@ -24,7 +24,7 @@ from service.models import (
     Trace,
 )
 from service.soft_labels import TopK
-from service.store import batches, events, generation, soft_labels
+from service.store import batches, events, generation, reviews, soft_labels
 from service.store.database import Clock, Database, insert_new, storable
 from service.teachers.protocol import Completion
 
@@ -172,8 +172,7 @@ def delete(session: Session, completion_id: str) -> None:
     a person who keeps one again on `PATCH /api/traces/{id}` brings it back.
     """
     for trace in get(session, completion_id).traces:
-        review = Review(trace_id=trace.id or 0, outcome="reject", reason=DELETED, author="DELETE /v1/chat/completions")
-        session.add(review)
+        reviews.add(session, trace.id or 0, "DELETE /v1/chat/completions", outcome="reject", reason=DELETED)
 
 
 def _standing_ids() -> Any:

@@ -81,7 +81,7 @@ def teachers(session: Session) -> dict[str, Teacher]:
 
 
 def reviews(session: Session, batch_ids: Sequence[str]) -> dict[int, Review]:
-    """Return the newest review of each trace of the batches that a person looked at."""
+    """Return the newest review of each trace of the batches that a person decided about."""
     query = (
         select(Review)
         .join(Trace, col(Trace.id) == col(Review.trace_id))
@@ -89,7 +89,8 @@ def reviews(session: Session, batch_ids: Sequence[str]) -> dict[int, Review]:
         .where(col(Trace.batch_id).concat("").in_(batch_ids))
         .order_by(col(Review.id))
     )
-    return {review.trace_id: review for review in session.scalars(query)}
+    newest = {review.trace_id: review for review in session.scalars(query)}
+    return {trace_id: review for trace_id, review in newest.items() if review.outcome}
 
 
 _PLACE = col(Trace.prompt_id), col(Trace.teacher), col(Trace.sample_index)

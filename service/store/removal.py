@@ -21,6 +21,7 @@ from service.models import (
     Review,
     Run,
     SoftLabels,
+    Tag,
     Trace,
     VerdictRow,
     VersionState,
@@ -129,7 +130,7 @@ def clear_batch(session: Session, batch_id: str) -> bool:
     span = col(Prompt.id).between(first, last), col(Prompt.batch_id) == batch_id
     prompts = select(Prompt.id).where(*span)  # pyright: ignore[reportCallIssue, reportArgumentType]
     traces = select(Trace.id).where(col(Trace.prompt_id).in_(prompts))  # pyright: ignore[reportCallIssue, reportArgumentType]
-    for table in (SoftLabels, Review, VerdictRow):
+    for table in (SoftLabels, Review, Tag, VerdictRow):
         run(delete(table).where(col(table.trace_id).in_(traces)))
     for table in (Trace, Failure):
         run(delete(table).where(col(table.prompt_id).in_(prompts)))

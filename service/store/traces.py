@@ -1,14 +1,14 @@
-"""Traces: finding them, reading one, and noting what a person says of it."""
+"""Traces: finding them, and reading one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Row, and_, func, select
 from sqlmodel import Session, col
 
 from service.errors import NotFound
-from service.models import Prompt, Review, Teacher, Trace, VerdictRow
+from service.models import Prompt, Tag, Teacher, Trace, VerdictRow
 from service.store import datasets, search
 
 
@@ -26,12 +26,25 @@ class TraceFilter:
     reason: str | None = None
     version: str | None = None
     q: str | None = None
+    tag: str | None = None
+
+    def asked(self) -> dict[str, str]:
+        """Return what it narrows to, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def said(form: TraceFilter) -> TraceFilter:
+    """Return the filter without what is empty: a form sends every field, those too that nobody filled in."""
+    return TraceFilter(**{name: value for name, value in form.asked().items() if value})
 
 
 def page(
-    session: Session, wanted: TraceFilter, *, after: int, limit: int
+    session: Session, wanted: TraceFilter, *, after: int = 0, before: int | None = None, limit: int
 ) -> Sequence[Row[tuple[Trace, Prompt, VerdictRow]]]:
-    """Return up to `limit` traces with ids above `after`, each with its prompt and verdict (None when never judged)."""
+    """Return up to `limit` traces by id, each with its prompt and verdict (None when never judged).
+
+    They are those that follow `after`, or with `before` those that stand right before it.
+    """
     newest = select(func.max(VerdictRow.version_id)).where(col(VerdictRow.trace_id) == col(Trace.id)).correlate(Trace)
     version_id = newest.scalar_subquery()
     if wanted.version:
@@ -44,10 +57,14 @@ def page(
         .where(*_conditions(wanted))
     )
     place: Any = col(Trace.id)
+    if wanted.tag is not None:
+        query, place = query.join(Tag, col(Tag.trace_id) == place).where(col(Tag.name) == wanted.tag), col(Tag.trace_id)
     if wanted.q is not None:
         narrow = (wanted.batch, wanted.teacher, wanted.category)
         query, place = search.narrowed(session, query, place, wanted.q, filter(None, narrow))
-    return session.execute(query.where(place > after).order_by(place).limit(limit)).all()  # pyright: ignore[reportDeprecated]
+    if before is None:
+        return session.execute(query.where(place > after).order_by(place).limit(limit)).all()  # pyright: ignore[reportDeprecated]
+    return session.execute(query.where(place < before).order_by(place.desc()).limit(limit)).all()[::-1]  # pyright: ignore[reportDeprecated]
 
 
 def _conditions(wanted: TraceFilter) -> list[Any]:
@@ -70,26 +87,35 @@ def get(session: Session, trace_id: int) -> tuple[Trace, Prompt]:
     return trace, prompt
 
 
+def answers(session: Session, prompt_id: int, *, limit: int) -> Sequence[Row[tuple[Trace, Prompt, VerdictRow]]]:
+    """Return up to `limit` answers to a prompt with their newest verdicts, by teacher; NotFound where there is none."""
+    newest = select(func.max(VerdictRow.version_id)).where(col(VerdictRow.trace_id) == col(Trace.id)).correlate(Trace)
+    verdict = and_(col(VerdictRow.trace_id) == Trace.id, col(VerdictRow.version_id) == newest.scalar_subquery())
+    query = (
+        select(Trace, Prompt, VerdictRow)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .join(Prompt, col(Prompt.id) == Trace.prompt_id)
+        .outerjoin(VerdictRow, verdict)
+        .where(col(Trace.prompt_id) == prompt_id)
+        .order_by(col(Trace.teacher), col(Trace.sample_index))
+        .limit(limit)
+    )
+    found = session.execute(query).all()  # pyright: ignore[reportDeprecated]
+    if not found:
+        raise NotFound(f"no answer to a prompt with the id {prompt_id} is stored")
+    return found
+
+
+def answers_count(session: Session, prompt_id: int) -> int:
+    """Return how many answers to a prompt are stored."""
+    return session.scalar(select(func.count()).select_from(Trace).where(col(Trace.prompt_id) == prompt_id)) or 0
+
+
 def verdicts(session: Session, trace_id: int) -> list[tuple[VerdictRow, str]]:
     """Return every verdict on a trace, newest first, with the version it belongs to as `NAME@N`."""
     rows = session.scalars(
         select(VerdictRow).where(col(VerdictRow.trace_id) == trace_id).order_by(col(VerdictRow.version_id).desc())
     ).all()
     return [(row, datasets.label(session, row.version_id)) for row in rows]
-
-
-def reviews(session: Session, trace_id: int) -> Sequence[Review]:
-    """Return what people said of a trace, newest first."""
-    query = select(Review).where(col(Review.trace_id) == trace_id).order_by(col(Review.id).desc())
-    return session.scalars(query).all()
-
-
-def review(session: Session, trace_id: int, **said: Any) -> Review:
-    """Note a person's verdict; earlier ones stay."""
-    get(session, trace_id)
-    note = Review(trace_id=trace_id, **said)
-    session.add(note)
-    return note
 
 
 def licences_of(session: Session, names: Sequence[str]) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Traces, and what filters and people said of them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from service.api.shapes.base import Asked, Given
 
@@ -33,6 +33,8 @@ class TraceOut(Given):
     outcome: str | None
     reason: str | None
     detail: str | None
+    tags: list[str]
+    """What people tagged it with."""
     created_at: datetime
 
 
@@ -49,19 +51,48 @@ class VerdictOut(Given):
     split: str
 
 
+TagName = Annotated[str, Field(pattern=r"^[^\s,]{1,64}$")]
+
+
 class ReviewIn(Asked):
-    outcome: Literal["keep", "reject"]
     author: str = Field(min_length=1, max_length=256)
+    outcome: Literal["keep", "reject"] | None = None
+    """Left out, the decision stays as it is."""
     reason: str = Field(default="", max_length=2000)
     response: str | None = None
-    """The response as edited; left out, it stays as it is."""
+    """The response as edited; left out, it stays as it is; null brings back the teacher's."""
+    tags: list[TagName] | None = Field(default=None, max_length=20)
+    """All tags that the trace is to have; left out, they stay as they are."""
+    withdraws: int | None = None
+    """Instead of all others: the id of the last review, which is taken back."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "ReviewIn":
+        said = self.model_fields_set - {"author"}
+        if self.withdraws is not None and said != {"withdraws"}:
+            raise ValueError("'withdraws' takes something back and says nothing else beside 'author'")
+        if self.withdraws is None and not said & {"outcome", "response", "tags"}:
+            raise ValueError("say something of the trace: 'outcome', 'tags', or 'withdraws' to take the last back")
+        if said & {"response", "reason"} and self.outcome is None:
+            raise ValueError("'response' and 'reason' go with an 'outcome': keep or reject")
+        return self
+
+    def said(self) -> dict[str, Any]:
+        """Return what it says; what it leaves out stays as it is."""
+        left_out = {"author", "withdraws"} | {name for name in ("outcome", "tags") if getattr(self, name) is None}
+        return self.model_dump(exclude_unset=True, exclude=left_out)
 
 
 class ReviewOut(Given):
+    id: int
     outcome: str
+    """`keep`, `reject`, or empty where the filters decide."""
     reason: str
     author: str
     response: str | None
+    tags: list[str]
+    withdraws: int | None
+    """The review that this one took back."""
     created_at: datetime
 
 

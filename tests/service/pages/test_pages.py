@@ -23,13 +23,16 @@ MOVING = [f"/batches/{ASKING}/live", "/datasets/arithmetic/2/live", f"/runs/{TRA
 STILL = [f"/batches/{DONE}/live", "/datasets/arithmetic/1/live", f"/runs/{TRAINED}/live", f"/runs/{BROKEN}/live"]
 ELSEWHERE = ("/api/", "/docs", "/metrics", "https:")
 """Linked from pages, and no pages themselves."""
+READING = ["/traces/18?as=text", "/traces/18?outcome=reject&q=times", "/traces/18/next?outcome=reject"]
+AGAIN = re.compile(r"/traces/\d+(/|\?)")
+"""A trace among those looked for: the same page once more, as often as there are ways to look."""
 
 
 @pytest.fixture(scope="session")
 def site(filled: TestClient) -> dict[str, Page]:
     """Every page that can be reached from the front page by following links."""
     found: dict[str, Page] = {}
-    to_read = ["/", *MOVING, *STILL]
+    to_read = ["/", *MOVING, *STILL, *READING]
     while to_read:
         path = to_read.pop()
         if path in found or path.startswith(ELSEWHERE):
@@ -37,7 +40,8 @@ def site(filled: TestClient) -> dict[str, Page]:
         answer = filled.get(path)
         assert answer.status_code == 200, f"{path}: {answer.status_code}"
         found[path] = Page(answer.text)
-        to_read += [link.partition("#")[0] for link in found[path].links if not link.startswith("#")]
+        links = [link.partition("#")[0] for link in found[path].links if not link.startswith("#")]
+        to_read += [link for link in links if not AGAIN.match(link)]
     return found
 
 
@@ -61,6 +65,7 @@ def test_every_page_is_reached_by_links(site):
     for path in (
         f"/batches/{DONE}",
         "/traces/18",
+        "/prompts/9",
         "/datasets/arithmetic/1",
         "/datasets/arithmetic/2",
         f"/runs/{TRAINED}",
@@ -219,13 +224,13 @@ def test_facets_narrow_the_traces_and_pages_show_each_once(filled, query, found)
     path, seen = f"/traces?{query}", []
     while path:
         page = Page(filled.get(path).text)
-        seen += [link for link in page.links if re.fullmatch(r"/traces/\d+", link)]
+        seen += [link for link in page.links if re.fullmatch(r"/traces/\d+(\?.*)?", link)]
         path = next((link for link in page.links if "after=" in link), "")
     assert (len(seen), len(set(seen))) == (found, found)
 
 
 def _traces(html: str) -> list[str]:
-    return re.findall(r'href="(/traces/\d+)"', html)
+    return re.findall(r'href="(/traces/\d+)["?]', html)
 
 
 def test_a_long_text_is_cut_in_the_list_and_whole_on_its_own_page(filled):
