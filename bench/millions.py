@@ -135,7 +135,7 @@ def _unchecked(database: Database) -> Iterator[Any]:
         cursor.execute("SET session_replication_role = replica")
         yield cursor
         for table in ("prompt", "trace"):
-            cursor.execute(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))")  # noqa: S608
+            cursor.execute(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))")
             cursor.execute(f"ANALYZE {table}")
     connection.invalidate()
 
