@@ -245,7 +245,7 @@ def _show(client: TestClient, path: str, repeats: int) -> None:
 
 def _plans(client: TestClient, path: str) -> list[str]:
     """Return how the database goes about the slowest statement of a page."""
-    database: Database = client.app.state.database  # pyright: ignore[reportAttributeAccessIssue]
+    database: Database = client.app.state.database  # pyright: ignore[reportFunctionMemberAccess]
     with _watched(database) as seen:
         client.get(path)
     _, statement, parameters = max(seen, key=lambda each: each[0])

@@ -17,6 +17,7 @@ from service.pages.words import link
 from service.reviewing import note
 from service.store import traces
 from service.store.traces import TraceFilter, said
+from service.views import traces_out
 
 router = APIRouter(prefix="/traces", include_in_schema=False)
 
@@ -78,8 +79,8 @@ def beside(
     wanted = said(asked)
     edge: dict[str, int] = {"after": trace_id} if way == "next" else {"before": trace_id}
     with database.read() as session:
-        found = traces.page(session, wanted, **edge, limit=1)
-    path = f"/traces/{found[0][0].id}" if found else "/traces"
+        found = traces_out(session, traces.page(session, wanted, **edge, limit=1))
+    path = f"/traces/{found[0].id}" if found else "/traces"
     return RedirectResponse(link(path, **wanted.asked()), 303, HEADERS)
 
 

@@ -129,8 +129,8 @@ def _reader() -> MarkdownIt:
     reader = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     reader.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
     reader.inline.ruler.before("escape", "math_in_brackets", _in_brackets)
-    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
-    reader.block.ruler.before("fence", "math_block_in_brackets", _block_in_brackets, interrupts)
+    interrupts = ["paragraph", "reference", "blockquote", "list"]
+    reader.block.ruler.before("fence", "math_block_in_brackets", _block_in_brackets, {"alt": interrupts})
     reader.validateLink = _leads_out
     for kind in ("math_inline", "math_inline_double", "math_block", "math_block_label"):
         reader.add_render_rule(kind, _math)

@@ -6,12 +6,13 @@ from service.errors import Conflict, NotFound
 from service.models import Batch, Prompt, Tag, Trace
 from service.store import batches, curation, removal, reviews, traces
 from service.store.traces import TraceFilter
+from service.views import traces_out
 
 
 @pytest.fixture
 def answered(database):
     with database.write() as session:
-        session.add(Batch(id="batch_x", state="completed"))
+        session.add(Batch(id="batch_x"))
         session.flush()
         session.add(Prompt(id=1, batch_id="batch_x", key="1", line=1, messages=[{"role": "user", "content": "?"}]))
         session.flush()
@@ -44,7 +45,7 @@ def newest(database, trace_id=1):
 
 def tagged(database, tag):
     with database.read() as session:
-        return [row[0].id for row in traces.page(session, TraceFilter(tag=tag), limit=10)]
+        return [trace.id for trace in traces_out(session, traces.page(session, TraceFilter(tag=tag), limit=10))]
 
 
 def test_what_is_left_unsaid_stays_as_it_was(answered):
@@ -132,6 +133,6 @@ def test_a_batch_goes_with_all_that_was_said_of_it(answered):
 def test_pages_of_traces_go_both_ways(answered):
     def ids(limit=2, **edge):
         with answered.read() as session:
-            return [row[0].id for row in traces.page(session, TraceFilter(), limit=limit, **edge)]
+            return [trace.id for trace in traces_out(session, traces.page(session, TraceFilter(), limit=limit, **edge))]
 
     assert (ids(), ids(after=2), ids(before=5), ids(before=2), ids(before=1)) == ([1, 2], [3, 4], [3, 4], [1], [])
