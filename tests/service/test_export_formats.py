@@ -247,6 +247,8 @@ def test_a_download_says_what_it_is_and_is_not_sent_twice(client, url):
     again = client.get(url, params={"format": "messages"}, headers={"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
     assert client.get(url, params={"format": "messages", "reasoning": "drop"}).headers["etag"] != tag
+    taken = client.get("/api/audit", params={"act": "version.downloaded", "subject": "sums@1"}).json()["data"]
+    assert [row["detail"] for row in taken] == [{"format": "messages", "reasoning": "drop"}, {"format": "messages"}]
 
 
 @pytest.mark.parametrize("format", ["parquet", "messages"])

@@ -185,6 +185,20 @@ def test_curating_starts_the_version_that_the_form_describes(own):
     assert (made["intended_use"], made["batches"], made["split"]["eval"]) == ("commercial", [DONE], 0.1)
 
 
+def test_an_overridden_licence_and_a_review_stand_in_the_audit(own):
+    override = {"licence": "mystery-1.0", "reason": "asked the authors", "author": "Ada"}
+    body = {"name": "cleared", "batches": [DONE], "recipe": {"filters": []}, "overrides": [override]}
+    for _ in range(2):  # the same order again is the same version, and no new act
+        assert own.post("/api/datasets", json=body).status_code < 300
+    own.patch("/api/traces/7", json={"outcome": "reject", "author": "Ada"})
+    rows = own.get("/api/audit?limit=2").json()["data"]
+    assert [(row["act"], row["subject"]) for row in rows] == [
+        ("trace.reviewed", "7"),
+        ("licence.overridden", "cleared@1"),
+    ]
+    assert rows[1]["detail"] == override
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
