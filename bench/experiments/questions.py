@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.experiments.place import ARITHMETIC
 
-STEPS, MORE_STEPS = 150, 40
+STEPS, MORE_STEPS = 300, 40
 """Of a training from a base; of a student that has been trained once and goes on."""
 COMMON = {"batch_size": 16, "gradient_accumulation": 1, "learning_rate": 3e-3, "max_steps": STEPS}
 """Settings of every arm: those of `examples/arithmetic/student.json`, with half as many rows a step."""
