@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Self, TypeVar
@@ -230,7 +230,7 @@ def as_object(text: str) -> Object:
     return value if isinstance(value, dict) else {"value": value}
 
 
-def given(values: Object) -> Object:
+def given(values: Mapping[str, Any]) -> Object:
     """Return the values that are there."""
     return {name: value for name, value in values.items() if value is not None}
 

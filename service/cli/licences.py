@@ -26,6 +26,6 @@ def check(
     """
     terminal = begin(ctx, json)
     answer = terminal.client.check_licence(teacher or [], prompts or [], base, use)
-    terminal.show(answer, lambda terminal: licence_answer(terminal, answer, use))
-    if answer.get("decision") not in {"allowed", "allowed_with_duties"}:
+    terminal.show(answer, lambda terminal: licence_answer(terminal, answer.model_dump(), use))
+    if answer.decision not in {"allowed", "allowed_with_duties"}:
         raise typer.Exit(FAILED)

@@ -157,3 +157,17 @@ class SubmitOut(BatchOut):
 
     new: bool
     """False where the same body was submitted under the same key before: this is the batch that it made."""
+
+
+class PassRateOut(Given):
+    """How often a teacher was right about a prompt, with the 95 % Wilson interval of that share."""
+
+    prompt_id: int
+    key: str
+    category: str
+    teacher: str
+    right: int
+    tries: int
+    rate: float
+    low: float
+    high: float
