@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from service import errors, openai, pages
+from service import errors, metrics, openai, pages
 from service.access import by_method
 from service.api import (
     audit,
@@ -30,9 +30,11 @@ from service.api import (
 )
 from service.limits import Door
 from service.openai import upstream
+from service.requests import Observed
 from service.settings import Settings
 from service.store.database import Database
 from service.submission import sweep, sweep_uploads
+from service.telling import told
 from service.throttle import Throttle
 
 DESCRIPTION = "Ask open-weight teachers, keep the good traces, train and measure small students."
@@ -48,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database.create()
         sweep(database)
         sweep_uploads(settings)
-        async with upstream.client(settings) as app.state.upstream:
+        async with upstream.client(settings) as app.state.upstream, told(database):
             yield
         database.close()
 
@@ -61,7 +63,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.database, app.state.settings, app.state.throttle = database, settings, Throttle()
+    app.state.registry = metrics.registry(database)
     app.add_middleware(Door, settings=settings)
+    app.add_middleware(Observed, registry=app.state.registry)
     errors.install(app)
     for room in (
         teachers,

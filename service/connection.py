@@ -30,6 +30,8 @@ class RetortError(Exception):
 
     retry_after_s: float | None = None
     """When to ask again, where the API said so."""
+    request_id: str = ""
+    """What the API's log calls the request."""
 
     def __init__(
         self, status: int, title: str, detail: str = "", errors: Sequence[Object] = (), errors_total: int | None = None
@@ -187,6 +189,7 @@ def read_problem(answer: httpx.Response) -> RetortError:
     error = RetortError(answer.status_code, title, str(body.get("detail") or ""), listed, body.get("errors_total"))
     after = answer.headers.get("retry-after", "")
     error.retry_after_s = float(after) if after.isdecimal() else None
+    error.request_id = answer.headers.get("x-request-id", "")
     return error
 
 

@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.logs import bound
+
 if TYPE_CHECKING:
     from fastapi import FastAPI  # half a second, which the command line need not wait for
 
@@ -74,8 +76,9 @@ def problem_response(
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Render one problem document."""
+    """Render one problem document; `request_id` is what the log calls the request."""
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body |= bound()
     if errors:
         body["errors"] = errors[:SHOWN_MAX]
         body["errors_total"] = len(errors)
@@ -104,6 +107,12 @@ def install(app: "FastAPI") -> None:
         errors = [{"field": _field(item["loc"]), "message": item["msg"]} for item in error.errors()]
         detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:3])
         return problem_response(422, Problem.title, detail, errors)
+
+    @app.exception_handler(Exception)
+    async def _crash(_: Request, error: Exception) -> Response:
+        detail = f"{type(error).__name__}; the log says more under this request's id"
+        headers = {"X-Request-Id": bound().get("request_id", "")}
+        return problem_response(500, "Retort failed at this request", detail, headers=headers)
 
     async def _away(_: Request, error: Exception) -> Response:
         away = database_away(error)

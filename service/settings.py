@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.logs import LogFormat, LogLevel
 from service.urls import Network
 
 
@@ -40,6 +41,10 @@ class Settings(BaseSettings):
     """Longest wait for one answer of a teacher."""
     drain_s: PositiveFloat = 30.0
     """Longest a stopping worker takes to put down what it holds."""
+    log_format: LogFormat = "text"
+    """`text` for a person, `json` for a collector: one object a line, with the ids of request or job."""
+    log_level: LogLevel = "info"
+    """Least urgent messages that are logged; `debug` tells of requests that only read, too."""
 
     @field_validator("teacher_networks")
     @classmethod

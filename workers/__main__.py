@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import gc
-import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from service import logs, tracing
 from service.models import JobKind
 from service.settings import Settings
 from service.store.database import Database
@@ -21,18 +21,22 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="folder of database, exports and runs; also RETORT_DATA_DIR")
     kinds = ",".join(JobKind)
     parser.add_argument("--kinds", default=kinds, help=f"kinds of jobs to do, from {kinds}; all by default")
+    parser.add_argument(
+        "--alive-file", type=Path, help="touched every few seconds while all is well, for whoever looks after it"
+    )
     given = parser.parse_args()
     try:
         wanted = frozenset(JobKind(kind) for kind in given.kinds.split(","))
     except ValueError as error:
         parser.error(f"--kinds: {error}; known: {kinds}")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every probe
     settings = Settings(data_dir=given.data_dir) if given.data_dir else Settings()
+    logs.set_up(settings, "worker")
+    tracing.start("worker")
     database = Database(settings.url())
     _settle_memory()
-    _runner()(Worker(settings, database, wanted).run())
+    _runner()(Worker(settings, database, wanted, given.alive_file).run())
     database.close()
+    tracing.stop()
 
 
 def _settle_memory() -> None:

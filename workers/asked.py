@@ -103,6 +103,7 @@ class Talk:
                     timeout_s=settings.request_timeout_s,
                     token_ids=False,
                     networks=settings.networks(),
+                    name=teacher.name,
                 )
                 for address in dict.fromkeys([teacher.base_url, *teacher.replicas])
             ]

@@ -19,6 +19,7 @@ from filters.near_duplicate import NearDuplicate
 from filters.recipe import Recipe
 from filters.sample import Sample, text_of
 from filters.stages import FilterCrash, Judged, run
+from service.counting import ROWS
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
 from service.store import curation, ledger, precedents, queue, soft_labels
@@ -315,6 +316,7 @@ class Curation:
     def _flush(self) -> None:
         self._check()
         self._done += len(self._rows)
+        ROWS.labels("curated").inc(len(self._rows))
         now = time.monotonic()
         tell = now - self._told_at >= TELL_EVERY_S
         done = self._done if tell else None

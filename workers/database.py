@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -41,7 +42,10 @@ def patiently(
 
 
 class AsyncDatabase:
-    """A Database whose transactions run in a few threads, so that the event loop never waits for a disk."""
+    """A Database whose transactions run in a few threads, so that the event loop never waits for a disk.
+
+    They log under the ids of whoever calls.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -52,9 +56,9 @@ class AsyncDatabase:
     async def read(self, work: Callable[..., Result], *args: Any, **options: Any) -> Result:
         """Return `work(session, …)`, run in a read session."""
         call = partial(patiently, self.database.read, work, *args, **options)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, copy_context().run, call)
 
     async def write(self, work: Callable[..., Result], *args: Any, **options: Any) -> Result:
         """Return `work(session, …)`, run and committed in a write session."""
         call = partial(patiently, self.database.write, work, *args, **options)
-        return await asyncio.get_running_loop().run_in_executor(self._writers, call)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, copy_context().run, call)

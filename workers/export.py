@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters.manifest import Part, Split
+from service.counting import ROWS
 from service.store.ledger import LedgerPage
 from workers.rows import BOUNDED, KEPT, REJECTED, REPEATED, canonical, flat, group, text_bytes
 
@@ -170,6 +171,7 @@ class Export:
     def add(self, page: LedgerPage) -> None:
         """Write kept rows to their splits, rejected ones to `rejected.parquet` with the verdict."""
         batch = flat(with_sorted_evidence(page))
+        ROWS.labels("exported").inc(batch.num_rows)
         kept: dict[Split, list[int]] = {}
         rejected = []
         for place, (outcome, split) in enumerate(zip(page.columns["outcome"], page.columns["split"], strict=True)):

@@ -226,6 +226,7 @@ class Rewriting:
                     timeout_s=self.settings.request_timeout_s,
                     token_ids=False,
                     networks=self.settings.networks(),
+                    name=teacher.name,
                 )
                 for address in dict.fromkeys([teacher.base_url, *teacher.replicas])
             ]

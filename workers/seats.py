@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from service.counting import IN_FLIGHT, LIMIT
 from service.models import Teacher
 from service.probe import probe
 from service.settings import Settings
@@ -76,6 +77,12 @@ class Seats:
             raise away
         return known[1]
 
+    def measure(self) -> None:
+        """Set the gauges of how full each teacher's gate is."""
+        for name, (_, seat) in self._seats.items():
+            IN_FLIGHT.labels(name).set(sum(lane.held for lane in seat.gate.lanes))
+            LIMIT.labels(name).set(sum(lane.limit for lane in seat.gate.lanes))
+
     async def close(self) -> None:
         """Close all connections."""
         for client in self._clients:
@@ -100,6 +107,7 @@ class Seats:
                 timeout_s=self._settings.request_timeout_s,
                 token_ids=token_ids,
                 networks=self._settings.networks(),
+                name=teacher.name,
             )
         except ValueError as error:
             raise TeacherRefused("bad_address", str(error)) from error

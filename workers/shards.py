@@ -5,14 +5,17 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
+from service.logs import bind
 from service.models import Job, JobKind
 from service.settings import Settings
 from service.store import generation, queue
 from service.store.queue import LeaseLost
 from service.teachers.protocol import TeacherBusy, TeacherRefused
+from service.tracing import span
 from workers.database import AsyncDatabase
 from workers.gate import DOWN_MAX_S
 from workers.generate import Bounds, Shard, wait_for_teacher
+from workers.ids import ids_of
 from workers.judge import Judge
 from workers.seats import Seats
 
@@ -89,6 +92,10 @@ class Shards:
             if held.shard:
                 held.shard.abort()
 
+    def measure(self) -> None:
+        """Set the gauges of how full each teacher's gate is."""
+        self._seats.measure()
+
     async def close(self) -> None:
         """Close all connections and end what judges."""
         await self._seats.close()
@@ -123,8 +130,10 @@ class Shards:
 
     async def _do(self, held: Held) -> None:
         """Do one shard; whatever goes wrong with it, the others go on and it is tried again."""
+        bind(**ids_of(held.job))
         try:
-            await self._run(held)
+            with span("generate", ids_of(held.job)):
+                await self._run(held)
         except LeaseLost as lost:
             log.info("%s", lost)
         except TeacherRefused as refused:

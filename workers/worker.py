@@ -9,14 +9,19 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from pathlib import Path
 
+from service.counting import NEWS, gauges
+from service.logs import about
 from service.models import Job, JobKind
 from service.settings import Settings
-from service.store import completions, queue
+from service.store import completions, figures, queue
 from service.store.database import Database
 from service.store.generation import DatabaseAway
 from service.store.queue import LeaseLost
+from service.tracing import span
 from workers.database import AsyncDatabase
+from workers.ids import ids_of
 from workers.shards import IDLE_MAX_S, IDLE_MIN_S, Shards
 
 log = logging.getLogger(__name__)
@@ -27,6 +32,8 @@ EXPIRY_EVERY_S = 15.0
 """Between two looks for batches whose completion window is over; the API looks too, whenever one is shown."""
 TROUBLE_S = 30.0
 """Pause before a job is tried again that a worker stumbled over."""
+BEAT_EVERY_S, TELL_EVERY_S = 5.0, 5.0
+"""Between two signs of life; and between two writes of figures, which is how old those of `/metrics` may be."""
 
 Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
 ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.REWRITE, JobKind.RENDER, JobKind.INTAKE, JobKind.TRAIN)
@@ -62,9 +69,13 @@ def work_of(kind: JobKind) -> Work:
 class Worker:
     """One process's worth of work. `run` returns after `stop`, when everything is put down."""
 
-    def __init__(self, settings: Settings, database: Database, kinds: Collection[JobKind]) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, kinds: Collection[JobKind], alive_file: Path | None = None
+    ) -> None:
+        """Prepare to do jobs of `kinds`; `alive_file` is touched as long as the event loop turns."""
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._settings, self._kinds = settings, kinds
+        self._alive_file = alive_file
         self._database = AsyncDatabase(database)
         self._shards = Shards(settings, self._database, self.name)
         self._stopping = asyncio.Event()
@@ -79,6 +90,8 @@ class Worker:
             loop.add_signal_handler(number, self.stop)
         log.info("worker %s does %s", self.name, ", ".join(sorted(self._kinds)))
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat())
+            group.create_task(self._tell())
             if JobKind.GENERATE in self._kinds:
                 group.create_task(self._shards.work())
                 group.create_task(self._expire())
@@ -86,6 +99,8 @@ class Worker:
                 if kind in self._kinds:
                     group.create_task(self._one_by_one(kind, work_of(kind)))
         await self._shards.close()
+        await self._database.write(figures.add, NEWS.take())
+        await self._database.write(figures.forget_worker, self.name)
         self._watchdog.cancel()
 
     def stop(self) -> None:
@@ -99,12 +114,31 @@ class Worker:
         asyncio.get_running_loop().call_later(DRAIN_PART * self._settings.drain_s, self._shards.abort)
         self._watchdog.start()
 
+    async def _beat(self) -> None:
+        """Show that the event loop turns, whatever the database does: a worker that waits for it is well."""
+        while not self._stopping.is_set():
+            if self._alive_file is not None:
+                self._alive_file.touch()
+            await self._pause(BEAT_EVERY_S)
+
+    async def _tell(self) -> None:
+        """Tell operators that this worker is there, and what it counted."""
+        while not self._stopping.is_set():
+            self._shards.measure()
+            await self._database.write(figures.add, NEWS.take())
+            await self._database.write(figures.note_worker, self.name, sorted(self._kinds), gauges())
+            await self._pause(TELL_EVERY_S)
+
     async def _expire(self) -> None:
         while not self._stopping.is_set():
             with suppress(*DatabaseAway):
                 await asyncio.to_thread(completions.expire_due, self._database.database)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), EXPIRY_EVERY_S)
+            await self._pause(EXPIRY_EVERY_S)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until this worker is to stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _one_by_one(self, kind: JobKind, work: Work) -> None:
         idle_s = IDLE_MIN_S
@@ -113,18 +147,19 @@ class Worker:
             for job in await self._database.write(queue.claim, [kind], worker=self.name, lease_s=lease_s):
                 idle_s = IDLE_MIN_S
                 await self._do(job, work)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), idle_s)
+            await self._pause(idle_s)
             idle_s = min(IDLE_MAX_S, 1.5 * idle_s)
 
     async def _do(self, job: Job, work: Work) -> None:
         """Do one job; whatever goes wrong with it, the worker lives on and the job is tried again."""
         try:
-            await work(job, self._database, self._settings, self._stopping)
+            with about(**ids_of(job)), span(job.kind, ids_of(job)):
+                await work(job, self._database, self._settings, self._stopping)
         except LeaseLost as lost:
             log.info("%s", lost)
         except Exception as error:
-            log.exception("%s job %s for %s", job.kind, job.id, job.subject)
+            with about(**ids_of(job)):
+                log.exception("%s job %s for %s", job.kind, job.id, job.subject)
             waits = {"delay_s": TROUBLE_S, "reason": "worker_error", "detail": repr(error)}
             with suppress(LeaseLost):
                 await self._database.write(queue.put_back, job, **waits)

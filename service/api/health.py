@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.api.deps import DatabaseDep
 from service.errors import Unavailable
-from service.metrics import exposition
 
 router = APIRouter(tags=["health"])
 
@@ -29,6 +28,6 @@ def ready(database: DatabaseDep) -> dict[str, Any]:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(database: DatabaseDep) -> Response:
-    """Return counts in Prometheus' text format."""
-    return Response(exposition(database), media_type=CONTENT_TYPE_LATEST)
+def metrics(request: Request) -> Response:
+    """Return figures of queue, teachers, workers, trainings and requests in Prometheus' text format."""
+    return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)

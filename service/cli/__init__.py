@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from service.cli import (
     audit,
+    backup,
     batches,
     benchmarks,
     datasets,
@@ -152,6 +153,8 @@ key.command("list")(keys.list_keys)
 key.command()(keys.revoke)
 app.add_typer(key, name="key")
 app.command()(audit.audit)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(doctor.doctor)
 
 
@@ -165,6 +168,8 @@ def _explain(terminal: Terminal, error: Any) -> int:
     detail = error.detail
     if error.status == 401:
         detail += "; give it with --api-key or RETORT_API_KEY"
+    if error.status >= 500 and error.request_id:
+        detail += f" ({error.request_id})"
     shown = error.errors[:ERRORS_SHOWN]
     errors = {"errors": error.errors, "errors_total": error.errors_total}
     problem = {"status": error.status, "title": error.title, "detail": detail, **errors}

@@ -2,11 +2,13 @@
 
 import asyncio
 import ipaddress
+import json
 import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,7 +28,7 @@ def launch(terminal: Terminal, host: str, port: int, data_dir: Path, workers: in
     env = os.environ | {"RETORT_DATA_DIR": str(data_dir.resolve())}
     if terminal.api_key:
         env["RETORT_API_KEY"] = terminal.api_key
-    settings = _settings(data_dir)
+    settings = settings_for(data_dir)
     refuse_open_door(host, terminal.api_key)
     with lock(settings), listen(host, port) as listener:
         return asyncio.run(_run(terminal, settings, listener, env, workers))
@@ -45,7 +47,8 @@ async def _run(
     async def ready() -> None:
         await _answers(address[0], address[1])
 
-    return await Supervisor(children, _log).run(ready, lambda: _announce(terminal, settings, address, workers))
+    say = _say_json if settings.log_format == "json" else _say
+    return await Supervisor(children, say).run(ready, lambda: _announce(terminal, settings, address, workers))
 
 
 def _announce(terminal: Terminal, settings: Settings, address: tuple[str, int], workers: int) -> None:
@@ -64,6 +67,16 @@ def _announce(terminal: Terminal, settings: Settings, address: tuple[str, int], 
         )
 
     terminal.show(facts, view)
+
+
+def _say(child: str, line: str) -> None:
+    _log(f"{child} | {line}" if child else line)
+
+
+def _say_json(child: str, line: str) -> None:
+    """Pass on what a child told as JSON; what it, or we, told otherwise becomes a line like it."""
+    told = {"time": datetime.now(UTC).isoformat(), "level": "INFO", "logger": child or "retort up", "message": line}
+    _log(line if line.startswith("{") else json.dumps(told, ensure_ascii=False))
 
 
 def _log(line: str) -> None:
@@ -86,7 +99,8 @@ async def _answers(host: str, port: int) -> None:
         await asyncio.sleep(0.2)
 
 
-def _settings(data_dir: Path) -> Settings:
+def settings_for(data_dir: Path) -> Settings:
+    """Return the settings of the environment over a data folder; Refused where a variable does not fit."""
     try:
         return Settings(data_dir=data_dir)
     except ValidationError as error:

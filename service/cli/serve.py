@@ -11,12 +11,19 @@ import uvicorn
 
 def main(fd: int, stop_s: int) -> None:
     """Serve on the inherited socket until SIGTERM; what is still open `stop_s` later is cut."""
+    from service import logs, tracing
     from service.app import create_app
+    from service.settings import Settings
 
-    config = uvicorn.Config(
-        create_app(), access_log=False, log_level="warning", timeout_graceful_shutdown=stop_s, lifespan="on"
-    )
+    settings = Settings()
+    logs.set_up(settings, "api")
+    tracing.start("api")
+    app = create_app(settings)
+    tracing.trace_requests(app)
+    # The log is ours, requests and all.
+    config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=stop_s, lifespan="on")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
+    tracing.stop()
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ class Child:
 class Supervisor:
     """Runs children until SIGINT or SIGTERM, in one event loop of the main thread: when that dies, so do they."""
 
-    def __init__(self, children: Sequence[Child], say: Callable[[str], None]) -> None:
+    def __init__(self, children: Sequence[Child], say: Callable[[str, str], None]) -> None:
+        """Prepare; `say` is given the name of a child and a line of its log, or no name and a line of our own."""
         self._children = children
         self._say = say
         self._running: dict[str, Process] = {}
@@ -73,7 +74,7 @@ class Supervisor:
                 _kill_group(process)
             return
         longest_s = max((child.stop_s for child in self._children), default=0.0)
-        self._say(f"stopping: what is in hand is put down within {longest_s:.0f} s; once more to kill")
+        self._say("", f"stopping: what is in hand is put down within {longest_s:.0f} s; once more to kill")
         self._stopping.set()
 
     async def _keep(self, child: Child) -> None:
@@ -84,13 +85,13 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if child.first and not self._ready:
-                self._say(f"{child.name} {how} before it was ready; stopping")
+                self._say("", f"{child.name} {how} before it was ready; stopping")
                 self._failed = True
                 self._stopping.set()
                 return
             deaths = 1 if time.monotonic() - began > SETTLED_S else deaths + 1
             pause_s = pause(deaths)
-            self._say(f"{child.name} {how}; it is started again in {pause_s:.0f} s")
+            self._say("", f"{child.name} {how}; it is started again in {pause_s:.0f} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
@@ -124,9 +125,9 @@ class Supervisor:
         while chunk := await process.stdout.read(2**16):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._say(f"{name} | {line.decode(errors='replace')}")
+                self._say(name, line.decode(errors="replace"))
         if rest:
-            self._say(f"{name} | {rest.decode(errors='replace')}")
+            self._say(name, rest.decode(errors="replace"))
 
     async def _stop(self, child: Child) -> None:
         process = self._running.get(child.name)
@@ -137,7 +138,7 @@ class Supervisor:
         try:
             await asyncio.wait_for(process.wait(), child.stop_s + KILL_AFTER_S)
         except TimeoutError:
-            self._say(f"{child.name} did not stop in time; killing it")
+            self._say("", f"{child.name} did not stop in time; killing it")
         _kill_group(process)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from pydantic import BaseModel
+
 from service.api.shapes.batches import SubmitOut
 from service.client.paths import Page, key_header
 from service.client.sending import CONTENT_TYPE_OF, INGEST_TIMEOUT, Prompts, bytes_of, format_of, key_of, resent
@@ -19,7 +21,7 @@ class ImportOptions(TypedDict, total=False):
     file: str | None
 
 
-class ImportFormat(TypedDict):
+class ImportFormat(BaseModel):
     """A tool whose files can be imported, and the fields that their columns can be mapped to."""
 
     format: str

@@ -2,6 +2,7 @@
 
 from typing import TypedDict, Unpack
 
+from service.acts import Act
 from service.api.shapes.audit import AuditOut
 from service.api.shapes.teachers import KeyMade, KeyOut, Probe, TeacherOut
 from service.client.paths import Page, Span, segment
@@ -46,7 +47,7 @@ class Teachers(Connection):
 class AuditQuery(Span, total=False):
     """Which acts; a field left out, or None, means any."""
 
-    act: str | None
+    act: Act | None
     who: str | None
     subject: str | None
 

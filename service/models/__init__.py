@@ -5,6 +5,7 @@ from service.models.batches import Batch, BatchState, Failure, Prompt
 from service.models.benchmarks import Benchmark
 from service.models.datasets import Dataset, DatasetVersion, VersionState
 from service.models.events import Event
+from service.models.figures import Figure, Presence
 from service.models.files import File, Purpose
 from service.models.jobs import Job, JobKind, JobState
 from service.models.keys import ApiKey
@@ -23,11 +24,13 @@ __all__ = [
     "DatasetVersion",
     "Event",
     "Failure",
+    "Figure",
     "File",
     "Job",
     "JobKind",
     "JobState",
     "LabelSource",
+    "Presence",
     "Prompt",
     "Purpose",
     "Review",

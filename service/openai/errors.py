@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from service.errors import Problem, database_away
+from service.logs import bound
 from service.store.generation import DatabaseAway
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
@@ -103,7 +104,8 @@ def _param(loc: tuple[Any, ...]) -> str:
 
 
 def _crash(_: Request, error: Exception) -> Response:
-    return error_response(500, f"Retort failed at this request ({type(error).__name__}); its log says more")
+    message = f"Retort failed at this request ({type(error).__name__}); its log says more"
+    return error_response(500, message, headers={"X-Request-Id": bound().get("request_id", "")})
 
 
 def _away(request: Request, error: Exception) -> Response:
@@ -123,8 +125,6 @@ def _either(show: Callable[[Request, Any], Response], otherwise: Any) -> Handler
     async def shown(request: Request, error: Any) -> Response:
         if speaks_openai(request.url.path):
             return show(request, error)
-        if otherwise is None:
-            return Response("Internal Server Error", 500, media_type="text/plain")
         return await otherwise(request, error)
 
     return shown

@@ -10,6 +10,7 @@ import anyio
 import httpx
 from starlette.requests import Request
 
+from service import tracing
 from service.models import Teacher
 from service.openai import network
 from service.openai.errors import Refused
@@ -17,6 +18,7 @@ from service.openai.network import UnknownHost
 from service.settings import Settings
 from service.teachers.openai_reply import error_of
 from service.teachers.protocol import TeacherBusy, TeacherError
+from service.teachers.watched import asking
 from service.urls import AddressRefused
 
 Result = TypeVar("Result")
@@ -62,7 +64,14 @@ class Upstream:
     async def post(self, teacher: Teacher, body: bytes) -> httpx.Response:
         """Send a chat request; return the answer with its body still to come. Raises Refused."""
         key = _key(teacher)
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        try:
+            with asking(teacher.name, teacher.model):
+                return await self._post(teacher, body, key)
+        except TeacherError as error:
+            raise refused(error, teacher, key) from error
+
+    async def _post(self, teacher: Teacher, body: bytes, key: str) -> httpx.Response:
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | tracing.headers()
         if key:
             headers["Authorization"] = f"Bearer {key}"
         url = f"{teacher.base_url}/chat/completions"
@@ -73,8 +82,8 @@ class Upstream:
                 return reply
             text = await read(reply, ERROR_BYTES_MAX, cut=True)
         except (httpx.HTTPError, AddressRefused, UnknownHost) as error:
-            raise refused(classified(error), teacher) from error
-        raise refused(error_of(reply.status_code, reply.headers.get("Retry-After"), text), teacher, key)
+            raise classified(error) from error
+        raise error_of(reply.status_code, reply.headers.get("Retry-After"), text)
 
 
 @asynccontextmanager

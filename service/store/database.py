@@ -54,7 +54,11 @@ class Database:
         embedded, server = {"paramstyle": "named"}, {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True}
         options: dict[str, Any] = embedded if url.startswith("sqlite") else server
         self.engine = create_engine(
-            url, json_serializer=lambda value: orjson.dumps(value).decode(), json_deserializer=orjson.loads, **options
+            url,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+            hide_parameters=True,  # prompts and answers: an error that quotes its statement ends in a log
+            **options,
         )
         if self.embedded:
             _prepare_sqlite(self.engine)

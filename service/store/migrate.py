@@ -49,7 +49,12 @@ def is_of_a_model(name: str | None, kind: str, parent: object) -> bool:
     return not (kind == "table" and (name or "").startswith(SEARCH))
 
 
-def _config(connection: Connection) -> Config:
+def knows(revision: str) -> bool:
+    """Whether this code can bring tables of that revision up to date."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(_config(None)).walk_revisions()}
+
+
+def _config(connection: Connection | None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
     config.attributes["connection"] = connection

@@ -23,8 +23,11 @@ from pyreqwest.exceptions import (
 from pyreqwest.http import Url
 from pyreqwest.response import Response
 
+from service import tracing
+from service.counting import TEACHER_TOKENS
 from service.teachers.openai_reply import completions, error_of
 from service.teachers.protocol import Completion, Sampling, TeacherBusy, TeacherError, TeacherRefused
+from service.teachers.watched import asking
 from service.urls import Network, normal_base_url
 from workers.teachers.addresses import Addresses
 
@@ -61,8 +64,9 @@ class OpenAITeacher:
         timeout_s: float = TIMEOUT_S,
         token_ids: bool = False,
         networks: Sequence[Network] = LOOPBACK,
+        name: str = "",
     ) -> None:
-        """Prepare to ask `model` at `base_url`, given with or without `/v1`.
+        """Prepare to ask `model` at `base_url`, given with or without `/v1`. `name` is the teacher's, for figures.
 
         `token_ids`: the server understands vLLM's `return_token_ids`, and is asked for them where n > 1, since only
         they tell the tokens of each choice, and `return_tokens_as_token_ids`, asked for where `top_logprobs` comes
@@ -73,6 +77,7 @@ class OpenAITeacher:
         Raises ValueError for an unusable address and TeacherRefused (`no_key`, `bad_key`) for a missing key.
         """
         self.model = model
+        self.name = name or model
         self._root = normal_base_url(base_url).removesuffix("/v1")
         self._token_ids = token_ids
         self._key = _key(api_key_env)
@@ -97,9 +102,12 @@ class OpenAITeacher:
         payload = await self.post("/v1/chat/completions", fields)
         latency_ms = round((time.perf_counter() - start) * 1000)
         try:
-            return completions(payload, n=n, latency_ms=latency_ms, thinking=sampling.thinking, drop_token_ids=drop_ids)
+            came = completions(payload, n=n, latency_ms=latency_ms, thinking=sampling.thinking, drop_token_ids=drop_ids)
         except TeacherError as error:
             raise self._without_key(error) from error
+        TEACHER_TOKENS.labels(self.name, "prompt").inc(came[0].prompt_tokens or 0)
+        TEACHER_TOKENS.labels(self.name, "completion").inc(sum(each.completion_tokens or 0 for each in came))
+        return came
 
     async def post(self, path: str, fields: dict[str, Any]) -> Any:
         """Return the decoded reply to `fields`, sent with the model's name to a path of the server: `/tokenize`, …
@@ -111,12 +119,13 @@ class OpenAITeacher:
         except TypeError as error:
             raise TeacherRefused("bad_request", f"the request is no JSON: {error}") from error
         long = fields.get("logprobs") or fields.get("prompt_logprobs")
-        try:
-            return await self._post(self._root + path, body, LOGPROBS_BYTES_MAX if long else REPLY_BYTES_MAX)
-        except DetailedPyreqwestError as error:
-            raise _classified(error) from error
-        except TeacherError as error:
-            raise self._without_key(error) from error
+        with asking(self.name, self.model):
+            try:
+                return await self._post(self._root + path, body, LOGPROBS_BYTES_MAX if long else REPLY_BYTES_MAX)
+            except DetailedPyreqwestError as error:
+                raise _classified(error) from error
+            except TeacherError as error:
+                raise self._without_key(error) from error
 
     async def close(self) -> None:
         """Close the connections; requests still in flight fail."""
@@ -145,7 +154,7 @@ class OpenAITeacher:
 
     async def _post_to(self, address: str, url: str, body: bytes, bytes_max: int) -> Any:
         client = self._clients.get(address) or self._connected_to(address)
-        async with client.post(url).body_bytes(body).build_streamed() as reply:
+        async with client.post(url).headers(tracing.headers()).body_bytes(body).build_streamed() as reply:
             if reply.status != 200:
                 text = await _read(reply, ERROR_BYTES_MAX, cut=True)
                 raise error_of(reply.status, reply.get_header("Retry-After"), text)
