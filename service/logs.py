@@ -4,6 +4,7 @@ Ids are bound where a request or a job begins and travel with its tasks and thre
 them. What must not be in a log is blotted out where lines are written: every secret that this process knows.
 """
 
+import json
 import logging
 import os
 import re
@@ -80,7 +81,7 @@ class _Blotted(logging.Formatter):
     def __init__(self, inner: logging.Formatter, secrets: list[str]) -> None:
         super().__init__()
         self._inner = inner
-        self._secret = re.compile("|".join([*map(re.escape, secrets), r"(?<=Bearer )\S+"]))
+        self._secret = re.compile("|".join([*map(re.escape, secrets), r"(?<=Bearer )[\w.~+/=-]+"]))
 
     def format(self, record: logging.LogRecord) -> str:
         return self._secret.sub(BLOT, self._inner.format(record))
@@ -106,5 +107,6 @@ def _secrets(settings: "Settings") -> list[str]:
     password = make_url(settings.url()).password
     key = settings.api_key.get_secret_value() if settings.api_key else None
     known = {str(value) for value in (*named, password, key) if value}
+    known |= {json.dumps(value)[1:-1] for value in known}  # as it stands within JSON
     # The longest first: one secret may begin with another.
     return sorted((value for value in known if len(value) >= SECRET_CHARACTERS_MIN), key=len, reverse=True)

@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", validation_alias=AliasChoices("RETORT_DATABASE_URL", "DATABASE_URL"))
     """Postgres past one machine (`postgresql://…`); empty means SQLite in the data folder."""
     api_key: SecretStr | None = None
-    """Key that every request but `/healthz` must carry as a bearer token; needed to bind beyond loopback."""
+    """Key that requests must carry as a bearer token, all but those of probes; needed to bind beyond loopback."""
     teacher_networks: str = "127.0.0.0/8,::1/128"
     """Networks where teachers may be, with commas between; addresses outside are refused, link-local ones always."""
     body_bytes_max: PositiveInt = 200 * 2**20

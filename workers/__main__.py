@@ -12,6 +12,7 @@ from service import logs, tracing
 from service.models import JobKind
 from service.settings import Settings
 from service.store.database import Database
+from service.store.migrate import NewerDatabase
 from workers.worker import Worker
 
 
@@ -33,6 +34,10 @@ def main() -> None:
     logs.set_up(settings, "worker")
     tracing.start("worker")
     database = Database(settings.url())
+    try:
+        database.create()
+    except NewerDatabase as error:
+        parser.exit(1, f"{error}\n")
     _settle_memory()
     _runner()(Worker(settings, database, wanted, given.alive_file).run())
     database.close()

@@ -23,6 +23,7 @@ from service.cli import (
     backup,
     batches,
     benchmarks,
+    completion,
     datasets,
     delete,
     diff,
@@ -68,7 +69,6 @@ class Root(TyperGroup):
 app = typer.Typer(
     cls=Root,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: half the start-up time, and clean when piped
 )
@@ -156,6 +156,7 @@ app.command()(audit.audit)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(doctor.doctor)
+app.command()(completion.completion)
 
 
 def main() -> None:

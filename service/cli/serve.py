@@ -14,11 +14,16 @@ def main(fd: int, stop_s: int) -> None:
     from service import logs, tracing
     from service.app import create_app
     from service.settings import Settings
+    from service.store.migrate import NewerDatabase
 
     settings = Settings()
     logs.set_up(settings, "api")
     tracing.start("api")
     app = create_app(settings)
+    try:
+        app.state.database.create()
+    except NewerDatabase as error:
+        sys.exit(str(error))
     tracing.trace_requests(app)
     # The log is ours, requests and all.
     config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=stop_s, lifespan="on")

@@ -1,16 +1,6 @@
 """How the service itself is."""
 
-from pydantic import BaseModel
-
 from service.connection import Connection
-
-
-class Ready(BaseModel):
-    """What `/readyz` says."""
-
-    status: str
-    database: str
-    """Its URL, without the password."""
 
 
 class Health(Connection):
@@ -20,9 +10,9 @@ class Health(Connection):
         """Return True as soon as the process answers, whatever its database does; raises where nobody answers."""
         return self._request("GET", "/healthz").is_success
 
-    def ready(self) -> Ready:
-        """Return where its database is; raises (503) when the service is up yet not ready."""
-        return self._get(Ready, "/readyz")
+    def ready(self) -> bool:
+        """Return True when it can work; raises (503) when the service is up and its database is not."""
+        return self._request("GET", "/readyz").is_success
 
     def metrics(self) -> str:
         """Return the figures for Prometheus, in its text format."""

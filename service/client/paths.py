@@ -18,8 +18,8 @@ class Page(BaseModel, Generic[T]):
 class Span(TypedDict, total=False):
     """Which page of a list: up to `limit` rows beyond `after`."""
 
-    after: int
-    limit: int
+    after: int | None
+    limit: int | None
 
 
 def segment(text: str) -> str:

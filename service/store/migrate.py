@@ -26,22 +26,31 @@ class NewerDatabase(Exception):
     """The database was made by a later Retort than this one."""
 
 
+def check(engine: Engine) -> None:
+    """Raise NewerDatabase where this code does not know the database's revision; whatever else, if it is not there."""
+    with engine.connect() as connection:
+        _known(connection)
+
+
 def upgrade(engine: Engine) -> None:
     """Bring the tables up to date. Raises NewerDatabase where this code does not know the database's revision."""
     with engine.execution_options(write=True).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
-        config = _config(connection)
-        known = ScriptDirectory.from_config(config)
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current == known.get_current_head():
-            return
-        if current is not None and current not in {script.revision for script in known.walk_revisions()}:
-            raise NewerDatabase(
-                f"the database is at revision {current}, which this Retort does not know: it was made by a later one. "
-                "Install that version, or restore a backup from before"
-            )
-        command.upgrade(config, "head")
+        if not _known(connection):
+            command.upgrade(_config(connection), "head")
+
+
+def _known(connection: Connection) -> bool:
+    """Whether the tables are up to date. Raises NewerDatabase."""
+    known = ScriptDirectory.from_config(_config(connection))
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in {script.revision for script in known.walk_revisions()}:
+        raise NewerDatabase(
+            f"the database is at revision {current}, which this Retort does not know: it was made by a later one. "
+            "Install that version, or restore a backup from before"
+        )
+    return current == known.get_current_head()
 
 
 def is_of_a_model(name: str | None, kind: str, parent: object) -> bool:

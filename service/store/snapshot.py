@@ -111,18 +111,19 @@ def _facts(session: Session) -> Facts:
     return Facts(revision, counts, frozenset(needed), frozenset(in_work))
 
 
-def _run(program: str, database: Database, *options: str) -> None:
+def _run(name: str, database: Database, *options: str) -> None:
     url = database.engine.url
     address = url.set(drivername="postgresql", password=None).render_as_string()
     # Not on the command line, where every user of the machine could read it.
     env = os.environ | ({"PGPASSWORD": url.password} if url.password else {})
-    command = [_program(program), f"--dbname={address}", "--no-password", *options]
+    command = [program(name), f"--dbname={address}", "--no-password", *options]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SnapshotFailed(f"{program} failed: {done.stderr.strip()[-1000:]}")
+        raise SnapshotFailed(f"{name} failed: {done.stderr.strip()[-1000:]}")
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Return where a program of Postgres is. Raises SnapshotFailed."""
     installed = sorted(BINARIES.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     found = str(installed[-1]) if installed else shutil.which(name)
     if found is None:

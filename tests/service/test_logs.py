@@ -13,7 +13,7 @@ from service.logs import about
 from service.requests import HEADER
 from service.settings import Settings
 
-SECRET = "sk-very-secret-1234"
+SECRET = 'sk-very-"secret"-1234'
 PROGRAM = """
 import logging, os
 from service import logs
