@@ -8,7 +8,7 @@ too, as vLLM can, stands in the same trace. Names and shares of what is sampled 
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,17 +60,18 @@ def trace_requests(app: "FastAPI") -> None:
         FastAPIInstrumentor.instrument_app(app, excluded_urls=UNTRACED, exclude_spans=["receive", "send"])
 
 
-@contextmanager
-def span(name: str, attributes: Mapping[str, Any], *, client: bool = False) -> Iterator[None]:
+def span(name: str, attributes: Mapping[str, Any], *, client: bool = False) -> AbstractContextManager[None]:
     """Let the block be a span, below the one around it; an exception that leaves it is noted by its type alone."""
-    if _tracer is None:
-        yield
-        return
+    return nullcontext() if _tracer is None else _span(_tracer, name, attributes, client)
+
+
+@contextmanager
+def _span(tracer: "Tracer", name: str, attributes: Mapping[str, Any], client: bool) -> Iterator[None]:
     from opentelemetry.trace import SpanKind, Status, StatusCode
 
     kind = SpanKind.CLIENT if client else SpanKind.INTERNAL
     options = {"kind": kind, "attributes": attributes, "record_exception": False, "set_status_on_exception": False}
-    with _tracer.start_as_current_span(name, **options) as made:
+    with tracer.start_as_current_span(name, **options) as made:
         try:
             yield
         except BaseException as error:

@@ -2,7 +2,7 @@
 
 from service.models import Job, JobKind
 
-_SUBJECT = {JobKind.CURATE: "version", JobKind.TRAIN: "run", JobKind.RENDER: "render"}
+_SUBJECT = {JobKind.CURATE: "version", JobKind.TRAIN: "run", JobKind.INTAKE: "run", JobKind.RENDER: "render"}
 
 
 def ids_of(job: Job) -> dict[str, object]:

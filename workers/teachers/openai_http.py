@@ -78,6 +78,8 @@ class OpenAITeacher:
         """
         self.model = model
         self.name = name or model
+        self._prompt_tokens = TEACHER_TOKENS.labels(self.name, "prompt")
+        self._completion_tokens = TEACHER_TOKENS.labels(self.name, "completion")
         self._root = normal_base_url(base_url).removesuffix("/v1")
         self._token_ids = token_ids
         self._key = _key(api_key_env)
@@ -105,8 +107,8 @@ class OpenAITeacher:
             came = completions(payload, n=n, latency_ms=latency_ms, thinking=sampling.thinking, drop_token_ids=drop_ids)
         except TeacherError as error:
             raise self._without_key(error) from error
-        TEACHER_TOKENS.labels(self.name, "prompt").inc(came[0].prompt_tokens or 0)
-        TEACHER_TOKENS.labels(self.name, "completion").inc(sum(each.completion_tokens or 0 for each in came))
+        self._prompt_tokens.inc(came[0].prompt_tokens or 0)
+        self._completion_tokens.inc(sum(each.completion_tokens or 0 for each in came))
         return came
 
     async def post(self, path: str, fields: dict[str, Any]) -> Any:
