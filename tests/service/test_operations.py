@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import generate_latest
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from service.app import create_app
@@ -15,6 +15,7 @@ from service.cli import app as retort
 from service.limits import OPEN
 from service.models import JobKind
 from service.settings import Settings
+from tests.service.conftest import HERE
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples/operations"
@@ -40,10 +41,9 @@ def containers() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory) -> set[str]:
     """Every metric that `/metrics` declares, with the samples of histograms."""
-    app = create_app(Settings(data_dir=tmp_path_factory.mktemp("data"), RETORT_DATABASE_URL=""))  # pyright: ignore[reportCallIssue]
-    app.state.database.create()
-    declared = re.findall(r"^# TYPE (\S+) (\S+)", generate_latest(app.state.registry).decode(), re.MULTILINE)
-    app.state.database.close()
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), RETORT_DATABASE_URL="")  # pyright: ignore[reportCallIssue]
+    with TestClient(create_app(settings), base_url=HERE) as client:
+        declared = re.findall(r"^# TYPE (\S+) (\S+)", client.get("/metrics").text, re.MULTILINE)
     endings = {"histogram": ("_bucket", "_count", "_sum")}
     return {name + ending for name, kind in declared for ending in endings.get(kind, ("",))}
 
