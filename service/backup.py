@@ -108,12 +108,13 @@ def _write(database: Database, settings: Settings, partial: Path, progress: Prog
     try:
         facts = snapshot.take(database, dump)
         with opened(partial) as target:
-            parts: list[Part] = []
+            parts, gone = list[Part](), list[str]()
             for source, path in _sources(dump, kind, settings.data_dir, facts):
                 try:
                     parts.append(target.add(source, path))
                 except FileNotFoundError:
-                    continue  # deleted meanwhile; whether that matters is seen below
+                    gone.append(path.removeprefix("data/"))
+                    continue
                 done += parts[-1].bytes
                 progress(done)
             manifest = Manifest(
@@ -122,7 +123,7 @@ def _write(database: Database, settings: Settings, partial: Path, progress: Prog
                 database=kind,
                 revision=facts.revision,
                 counts=facts.counts,
-                missing=sorted(_missing(facts, parts)),
+                missing=sorted(_missing(settings.data_dir, facts, gone)),
                 left_out=sorted(facts.in_work),
                 files=parts,
             )
@@ -150,9 +151,13 @@ def _belongs(path: Path, facts: Facts) -> bool:
     return not (path.parts[0] in LEFT_OUT or path.parts[0].startswith(DATABASE_FILE))
 
 
-def _missing(facts: Facts, parts: list[Part]) -> set[str]:
-    there = {part.path.removeprefix("data/") for part in parts}
-    return {path for path in facts.needed if path not in there and not any(p.startswith(f"{path}/") for p in there)}
+def _missing(data_dir: Path, facts: Facts, gone: list[str]) -> set[str]:
+    """Return what the snapshot speaks of and is not there any more, as a whole or in part."""
+    return {
+        path
+        for path in facts.needed
+        if not (data_dir / path).exists() or any(f"{each}/".startswith(f"{path}/") for each in gone)
+    }
 
 
 def _checked(staging: Path, progress: Progress) -> Manifest:
