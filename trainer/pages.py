@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.chart import draw_charts, of_teacher
+from trainer.curves import draw_curves
 from trainer.figures import Table, run_tables, set_tables
 from trainer.report import Report, Score, SetReport
 from trainer.results import Mode
@@ -23,8 +24,12 @@ def write_pages(report: Report, out: Path) -> None:
     # Drawn here by vl-convert, which escapes the text in it; the page has no script at all.
     svgs = {name: Markup((out / f"{stem}.svg").read_text(encoding="utf-8")) for name, stem in charts.items()}  # noqa: S704
     figures = {"of_set": {name: set_tables(found) for name, found in report.sets.items()}, "of_run": run_tables(report)}
+    curves = draw_curves(report, out)
+    drawn = Markup((out / curves).read_text(encoding="utf-8")) if curves else None  # noqa: S704 - as above
     for kind in ("md", "html"):
-        text = fill(f"report.{kind}.jinja", report=report, charts=charts, svgs=svgs, figures=figures)
+        text = fill(
+            f"report.{kind}.jinja", report=report, charts=charts, svgs=svgs, figures=figures, curves=curves, drawn=drawn
+        )
         (out / f"report.{kind}").write_text(text, encoding="utf-8")
 
 

@@ -22,7 +22,9 @@ from service.training import order
 RUNS_MAX = 26
 JSONL = "application/jsonl"
 router = APIRouter(prefix="/api/runs", tags=["runs"])
-Kept = Annotated[str, Path(pattern=r"^(gap-[a-z0-9-]+[.](svg|png)|report[.](md|html|json)|log[.]txt|events[.]jsonl)$")]
+Kept = Annotated[
+    str, Path(pattern=r"^(gap-[a-z0-9-]+[.](svg|png)|curves[.]svg|report[.](md|html|json)|log[.]txt|events[.]jsonl)$")
+]
 UNTRUSTED = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
 """A run's files hold text that models wrote, and come from our own address: they may run nothing."""
 

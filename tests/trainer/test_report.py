@@ -8,7 +8,7 @@ import pytest
 
 from trainer.card import write_card
 from trainer.counting import build_sets
-from trainer.finish import Trained
+from trainer.finish import Trained, Watched
 from trainer.pages import write_pages
 from trainer.questions import Answer, Exam, Question
 from trainer.report import Lineage, Report
@@ -166,6 +166,20 @@ def test_a_report_of_before_these_figures_still_opens(report: Report, tmp_path: 
             del found[name]
     write_pages(Report.model_validate(old), tmp_path)
     assert "pass@k" not in (tmp_path / "report.md").read_text()
+    assert not (tmp_path / "curves.svg").exists()
+
+
+def test_reliability_and_distance_are_drawn(report: Report, tmp_path: Path) -> None:
+    made = [replace(each, confidence=0.4 + each.question.id / 60) for each in results(*[(False, True, True)] * 30)]
+    asked = list({each.question.id: each.question for each in made}.values())
+    watched = [Watched(step=step, kl=9.0 / (1 + step), agreement=0.5) for step in range(5)]
+    trained = report.trained.model_copy(update={"watched": watched})
+    sets = build_sets(Exam(asked, {}, {}), made, 20)
+    write_pages(report.model_copy(update={"trained": trained, "sets": sets}), tmp_path)
+    drawing = (tmp_path / "curves.svg").read_text()
+    assert "Is it right when it is sure?" in drawing
+    assert "KL to the teacher, nats a token" in drawing
+    assert "(curves.svg)" in (tmp_path / "report.md").read_text()
 
 
 def test_a_report_without_questions_says_so(report: Report, tmp_path: Path) -> None:

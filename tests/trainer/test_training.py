@@ -136,8 +136,8 @@ def test_the_student_is_a_whole_model_and_nothing_else_is_left(finished: Finishe
     assert not [file.name for file in folder.iterdir() if file.suffix in (".bin", ".pt", ".pth")]
     assert "model-index:" in (folder / "README.md").read_text()
     assert {path.name for path in finished.out.iterdir()} == {
-        ".lock", "answers.parquet", "events.jsonl", "gap-test.png", "gap-test.svg", "report.html", "report.json",
-        "report.md", "run.json", "student", "training.json",
+        ".lock", "answers.parquet", "curves.svg", "events.jsonl", "gap-test.png", "gap-test.svg", "report.html",
+        "report.json", "report.md", "run.json", "student", "training.json",
     }  # fmt: skip
 
 
