@@ -10,9 +10,10 @@ install: .venv/installed  ## put everything into .venv (four to six minutes the 
 
 .venv/installed: requirements/$(FLAVOUR).txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	# --no-compile: Python compiles what it imports; all 28,000 files at once take minutes and are mostly never used.
+	# Compiled afterwards, on all cores: where PYTHONDONTWRITEBYTECODE is set, every process would compile torch and vLLM anew.
 	$(BIN)/pip install --quiet --no-compile --no-deps -r requirements/$(FLAVOUR).txt
 	$(BIN)/pip install --quiet --no-deps --editable .
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true  # templates and the like are no Python, and need not be
 	touch $@
 
 demo: install  ## the whole main job on a tiny real teacher: ask, curate, train, measure
