@@ -21,7 +21,7 @@ import typer
 
 from trainer.errors import Interrupted, TrainerError
 from trainer.methods import METHODS
-from trainer.supervisor import Supervisor, is_main_process
+from trainer.supervisor import Supervisor, die_with_launcher, is_main_process
 
 CRASHED, REFUSED, INTERRUPTED = 1, 2, 3
 
@@ -122,6 +122,28 @@ def evaluate(
 
 
 @app.command()
+def quantize(
+    out: OutArgument,
+    dataset: Annotated[Path, typer.Option(help="Folder of the dataset version it was trained on.")],
+    bits: Annotated[int, typer.Option(help="Bits of a weight: 8 or 4.")] = 8,
+    group_size: Annotated[int | None, typer.Option(help="Weights that share a scale.", min=1)] = None,
+    evaluation: EvaluationOption = None,
+) -> None:
+    """Make a finished student smaller, weights in 8 or 4 bits, and measure what that cost it."""
+
+    def work(supervisor: Supervisor) -> None:
+        from trainer.compress import Compression
+        from trainer.quantize import quantize
+
+        if bits not in (4, 8):
+            raise TrainerError("invalid_knob", f"--bits {bits}: weights can have 8 or 4")
+        wish = Compression(bits=bits, group_size=group_size)  # pyright: ignore[reportArgumentType] - just checked
+        quantize(out, dataset, evaluation, wish, supervisor)
+
+    _guarded(work)
+
+
+@app.command()
 def report(out: OutArgument) -> None:
     """Write report.md, report.html, charts and model card of a run again, from its report.json."""
     from pydantic import ValidationError
@@ -159,6 +181,7 @@ def _guarded(work: Callable[[Supervisor], None]) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no event
     supervisor = Supervisor(events)
     supervisor.listen_for_signals()
+    die_with_launcher()
     try:
         work(supervisor)
     except Interrupted as interrupted:

@@ -10,7 +10,7 @@ from trainer.report import Report
 def write_card(report: Report, student: Path) -> None:
     """Write `README.md` into the student's folder."""
     licence = _licence(report)
-    name = f"{Path(report.base).name}-{report.lineage.dataset}-v{report.lineage.version}"
+    name = report.trained.name or Path(report.base).name
     text = fill(
         "card.md.jinja", head=_head(report, name), name=name, report=report, licence=licence, settings=_settings(report)
     )

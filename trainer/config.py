@@ -25,13 +25,17 @@ class Lora(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    rank: PositiveInt = 16
-    """Width of the matrices: more holds more, at more memory."""
+    rank: PositiveInt = 32
+    """Width of the matrices: more holds more, at more memory. What a teacher hands on is much; 32 to 64 hold it."""
     alpha: PositiveFloat = 32
-    """Scale of their effect, divided by the rank."""
+    """Scale of their effect, divided by the rank: with it left alone, one learning rate fits every rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     target: str | list[str] = "all-linear"
     """Modules that get them. All linear layers match full training, attention alone does not."""
+    base_in_4bit: bool = False
+    """Hold the weights that are not trained in 4 bits, NF4 (QLoRA, Dettmers et al. 2023, arXiv:2305.14314): they
+    take a quarter of the memory, at some cost of speed. Needs an NVIDIA GPU and the package bitsandbytes. The student
+    is merged from the base as it was, not from its 4 bits."""
 
 
 class Evaluation(BaseModel):
@@ -98,6 +102,11 @@ class Training(BaseModel):
     """Folder or hub id of the model to train: safetensors weights, no code of its own."""
     revision: str | None = None
     """Branch, tag or commit on the hub. The commit it meant is written into the report."""
+    name: Annotated[str | None, Field(min_length=1, max_length=96)] = None
+    """What the student is called in its card. A licence of its base or teachers may ask how it begins (Llama's do); a
+    name that does not is refused. None: after base and dataset, begun as it must."""
+    suffix: Annotated[str, Field(max_length=64)] = ""
+    """Ends the name where `name` is None; OpenAI's word for it."""
     license: str | None = None
     """SPDX id the student may be given, as the licence check found; None: the card says that it is to be settled."""
     license_unknown: Literal["refuse", "train"] = "refuse"

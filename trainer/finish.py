@@ -28,6 +28,8 @@ class Watched(BaseModel):
 class Trained(BaseModel):
     """What a training was and did: `training.json` of the run."""
 
+    name: str = ""
+    """What the student is called."""
     parameters: int
     learning_rate: float
     precision: str
@@ -116,8 +118,7 @@ def _save(trainer: Any, prepared: Prepared, target: Path) -> None:
     model = trainer.accelerator.unwrap_model(trainer.model)
     if is_peft_model(model):
         if is_main_process():
-            model.merge_and_unload().save_pretrained(target)
-            prepared.tokenizer.save_pretrained(target)
+            _merge(model, prepared, target)
     else:
         trainer.save_model(str(target))  # every process takes part: sharded weights are gathered
     if not is_main_process():
@@ -126,6 +127,21 @@ def _save(trainer: Any, prepared: Prepared, target: Path) -> None:
     if prepared.base.dtype in HALF and AutoConfig.from_pretrained(target).dtype != prepared.base.dtype:
         # Trained in fp32, served as its base is: at half the size.
         load_model(target, prepared.base.dtype, "cpu").save_pretrained(target)
+
+
+def _merge(model: Any, prepared: Prepared, target: Path) -> None:
+    """Add the matrices to the base as it was: while training it may have been in half precision, or in 4 bits."""
+    from peft import PeftModel
+
+    from trainer.base import load_model
+
+    adapter = target.with_name("adapter.partial")
+    model.save_pretrained(adapter)
+    base = load_model(prepared.base.path, "float32", "cpu")
+    merged: Any = PeftModel.from_pretrained(base, str(adapter))
+    merged.merge_and_unload().save_pretrained(target)
+    prepared.tokenizer.save_pretrained(target)
+    shutil.rmtree(adapter)
 
 
 def _last(history: list[dict[str, Any]], name: str) -> float | None:

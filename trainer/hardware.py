@@ -1,8 +1,11 @@
 """What this machine does well: number format, attention, threads. The device itself is accelerate's choice."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+
+from trainer.errors import TrainerError
 
 Precision = Literal["bf16", "fp32"]
 
@@ -51,6 +54,24 @@ def checkpoints_activations(asked: Literal["auto"] | bool, parameters: int) -> b
     if asked != "auto":
         return asked
     return has_accelerator() and parameters >= CHECKPOINTING_PARAMETERS_MIN
+
+
+def four_bits(precision: Precision) -> dict[str, object]:
+    """Return how transformers is to hold a base in 4 bits.
+
+    Raises TrainerError `no_4bit` where this machine cannot.
+    """
+    import torch
+
+    there = {
+        "an NVIDIA GPU": torch.cuda.is_available(),
+        "the package bitsandbytes (`pip install bitsandbytes`)": find_spec("bitsandbytes") is not None,
+    }
+    if missing := " and ".join(name for name, found in there.items() if not found):
+        raise TrainerError("no_4bit", f"`lora.base_in_4bit` needs {missing}: train without it")
+    dtype = "bfloat16" if precision == "bf16" else "float32"
+    more = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
+    return {"quant_method": "bitsandbytes", "load_in_4bit": True, **more}
 
 
 def use_all_cores() -> None:

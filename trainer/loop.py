@@ -10,6 +10,7 @@ from trainer.checkpoints import last_complete, step_of
 from trainer.config import Training
 from trainer.dataset import Folder
 from trainer.errors import Interrupted, TrainerError
+from trainer.naming import student_name
 from trainer.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ def train_with(build: Build, config: Training, folder: Folder, out: Path, superv
     prepared = prepare(config, folder, out, supervisor)
     watching = watch(config, folder, prepared, supervisor)
     trainer = build(prepared)
+    taught_by = [teacher.license for teacher in folder.manifest.teachers]
+    taught_by += [teacher["license"] for teacher in prepared.more.get("teachers", [])]
+    prepared.more["name"] = student_name(config, folder, [*taught_by, prepared.base.license or ""])
     trainer.add_callback(Progress(supervisor))
     if watching is not None:
         trainer.add_callback(watching)
     trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is the events' alone
     checkpoint = last_complete(out / "checkpoints")
     began = time.monotonic()
-    _run(trainer, checkpoint, supervisor)
+    run_trainer(trainer, checkpoint, supervisor)
     return finish(
         config,
         trainer,
@@ -71,17 +75,28 @@ def adapters(config: Training) -> Any:
     )
 
 
-def _run(trainer: Any, checkpoint: Path | None, supervisor: Supervisor) -> None:
+def run_trainer(trainer: Any, checkpoint: Path | None, supervisor: Supervisor) -> None:
+    """Train to the end. Raises TrainerError `out_of_memory`, and Interrupted once a checkpoint is saved."""
     import torch
 
     try:
         with supervisor.deferring():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        told = (str(error) or "The memory of this machine is used up.").splitlines()[0]
         raise TrainerError(
             "out_of_memory",
-            f"{str(error).splitlines()[0]} Halve `batch_size` and double `gradient_accumulation` (the same training), "
+            f"{told} Halve `batch_size` and double `gradient_accumulation` (the same training), "
             "switch on `gradient_checkpointing`, or train with `lora`",
         ) from error
     if supervisor.stop_asked and trainer.state.global_step < trainer.state.max_steps:
         raise Interrupted(f"saved after step {trainer.state.global_step} of {trainer.state.max_steps}")
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Tell whether memory is what was missing; on a CPU torch says so in words alone."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,8 +1,32 @@
 """TRL's DistillationTrainer on prompts that are tokens already."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from torch.utils.data import Sampler
 from trl import DistillationTrainer  # pyright: ignore[reportPrivateImportUsage] - trl exports lazily
+
+
+class EpochSampler(Sampler[int]):
+    """Draws each epoch's order from the seed and the epoch's number.
+
+    TRL's own sampler draws one order after the other, so that a run which goes on in its second epoch would begin with
+    the order of the first.
+    """
+
+    def __init__(self, sampler: Any) -> None:
+        self._sampler, self._epoch = sampler, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next; accelerate does."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self._sampler.generator.manual_seed(self._sampler.seed + self._epoch)
+        return iter(self._sampler)
+
+    def __len__(self) -> int:
+        return len(self._sampler)
 
 
 class OnPolicyTrainer(DistillationTrainer):
@@ -10,3 +34,7 @@ class OnPolicyTrainer(DistillationTrainer):
 
     def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return prompts, None, {}
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(dataset)
+        return EpochSampler(sampler) if sampler.shuffle else sampler

@@ -64,6 +64,7 @@ def prepare(config: Training, folder: dataset.Folder, out: Path, supervisor: Sup
     """
     # First, since it may refuse and takes no time.
     rates = curriculum.pass_rates(folder) if config.order == "curriculum" else {}
+    _in_four_bits(config, "fp32")
     base = find_base(config.student, config.revision)
     tokenizer = load_tokenizer(base.path, config.chat_template, config.eos_token)
     dialect = find_dialect(tokenizer, config.completion)
@@ -141,6 +142,7 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
             # The optimizer needs the weights it trains in fp32; those that LoRA leaves alone do well in half of it.
             "dtype": "bfloat16" if config.lora and precision == "bf16" else "float32",
             "use_safetensors": True,
+            **_in_four_bits(config, precision),
         },
         "eval_strategy": "no" if prepared.held_out is None else "epoch",
         "save_strategy": "steps",
@@ -152,6 +154,11 @@ def arguments(config: Training, prepared: Prepared, checkpoints: Path) -> dict[s
         "disable_tqdm": True,
         "report_to": "none",
     }
+
+
+def _in_four_bits(config: Training, precision: hardware.Precision) -> dict[str, Any]:
+    wanted = config.lora is not None and config.lora.base_in_4bit
+    return {"quantization_config": hardware.four_bits(precision)} if wanted else {}
 
 
 def _fit(

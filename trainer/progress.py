@@ -9,6 +9,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from trainer.checkpoints import mark_complete
 from trainer.errors import TrainerError
+from trainer.resources import Resources
 from trainer.supervisor import Supervisor, is_main_process
 
 MEASURED = {
@@ -27,6 +28,7 @@ class Progress(TrainerCallback):
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._began = (0.0, 0, 0)
+        self._resources = Resources()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -64,6 +66,7 @@ class Progress(TrainerCallback):
             tokens=state.num_input_tokens_seen,
             tokens_per_s=round((state.num_input_tokens_seen - first_tokens) / passed),
             eta_s=round(passed * (state.max_steps - state.global_step) / max(1, state.global_step - first_step), 1),
+            **self._resources.used(),
             **_beside(logs, ""),
         )
 

@@ -17,7 +17,7 @@ from trainer.supervisor import Supervisor, is_main_process
 if TYPE_CHECKING:
     from trainer.examine import Given
 
-NOT_THE_TRAINING = {"evaluation", "keep_checkpoints", "license", "license_unknown"}
+NOT_THE_TRAINING = {"evaluation", "keep_checkpoints", "license", "license_unknown", "name", "suffix"}
 """Settings that may change between two starts of one run: the student stays the same."""
 
 
@@ -28,7 +28,7 @@ def run(method: str, config: Training, dataset: Path, out: Path, given: "Given",
     """
     from trainer.examine import check
 
-    with _owned(out):
+    with owned(out):
         supervisor.log_to(out)
         folder = open_folder(dataset, license_unknown=config.license_unknown)
         check(config)
@@ -49,7 +49,7 @@ def run(method: str, config: Training, dataset: Path, out: Path, given: "Given",
 
 def evaluate_again(out: Path, dataset: Path, given: "Given", changes: list[str], supervisor: Supervisor) -> None:
     """Measure the student of a finished run anew, on other prompts or with changed knobs, and replace its report."""
-    with _owned(out):
+    with owned(out):
         method, config = read_run(out)
         config = read_settings(method, config.model_dump(mode="json"), changes)
         supervisor.log_to(out)
@@ -145,7 +145,7 @@ def _is_measured(report: Path, evaluation_sha256: str | None, config: dict[str, 
 
 
 @contextmanager
-def _owned(out: Path) -> Iterator[None]:
+def owned(out: Path) -> Iterator[None]:
     """Keep a second process, such as the retry of a run that still lives, from writing into the same folder."""
     try:
         out.mkdir(parents=True, exist_ok=True)

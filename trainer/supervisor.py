@@ -1,8 +1,10 @@
 """Whoever started the run: hears its events, one JSON object a line, and may ask it to stop."""
 
+import ctypes
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import Any, TextIO
 
 from trainer.errors import Interrupted
 
+PR_SET_PDEATHSIG = 1
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -63,6 +66,12 @@ class Supervisor:
             yield
         finally:
             self._deferred = False
+
+
+def die_with_launcher() -> None:
+    """Under torchrun or accelerate, be killed by the kernel when that dies: a worker that is killed kills only it."""
+    if "LOCAL_RANK" in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def is_main_process() -> bool:

@@ -1,8 +1,6 @@
 """One rendering: the trainer's gate as a process of its own, followed line by line."""
 
 import asyncio
-import os
-import sys
 from typing import Any
 
 import orjson
@@ -11,8 +9,9 @@ from service.models import Job
 from service.settings import Settings
 from service.store import datasets, queue, renders
 from workers.database import AsyncDatabase
+from workers.follow import command as trainer
+from workers.follow import follow, tail
 from workers.lease import held
-from workers.train import GRACE_S, LINE_BYTES_MAX, TAIL_BYTES, event_of, kill
 
 UNFIT = "unfit_rows"
 """The trainer's reason when a training would be refused: here that is the answer, and no failure."""
@@ -38,13 +37,14 @@ class Rendering:
     async def run(self) -> None:
         """Render, and end or put back the job."""
         command = await asyncio.to_thread(self._command, await self._version())
-        code = await self._follow(command)
+        log = self._folder / "log.txt"
+        code = await follow(command, log, self._hear, self._stopping)
         if self._stopping.is_set():
             await self._database.write(queue.put_back, self._job)
         elif (self._folder / "render.json").is_file() and (code == 0 or self._failure[0] == UNFIT):
             await self._database.write(renders.finish, self._job)
         else:
-            reason, detail = self._failure if self._failure[0] else ("trainer_crashed", self._tail())
+            reason, detail = self._failure if self._failure[0] else ("trainer_crashed", tail(log))
             await self._database.write(renders.fail, self._job, reason, detail)
 
     async def _version(self) -> str:
@@ -58,27 +58,7 @@ class Rendering:
         config = self._folder / "config.json"
         config.write_bytes(orjson.dumps(asked["config"], option=orjson.OPT_INDENT_2))
         options = ["--student", asked["student"], "--method", asked["method"], "--config", str(config)]
-        trainer = [sys.executable, "-m", "trainer", "render", dataset, "--out", str(self._folder), *options]
-        return [sys.executable, "-m", "workers.leash", str(os.getpid()), *trainer]
-
-    async def _follow(self, command: list[str]) -> int:
-        with (self._folder / "log.txt").open("wb") as log_file:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log_file,
-                start_new_session=True,
-                limit=LINE_BYTES_MAX,
-            )
-            stopper = asyncio.create_task(self._stop_with_worker(process))
-            try:
-                assert process.stdout  # noqa: S101  for the type checker: it is a pipe
-                async for line in process.stdout:
-                    await self._hear(event_of(line) or {})
-                return await process.wait()
-            finally:
-                stopper.cancel()
-                await kill(process, GRACE_S)
+        return trainer("render", dataset, "--out", self._folder, *options)
 
     async def _hear(self, event: dict[str, Any]) -> None:
         if event.get("event") == "failed":
@@ -92,12 +72,3 @@ class Rendering:
         if rows > self._told:
             await self._database.write(queue.keep, self._job, lease_s=self._settings.lease_s, stored=rows - self._told)
             self._told = rows
-
-    async def _stop_with_worker(self, process: asyncio.subprocess.Process) -> None:
-        await self._stopping.wait()
-        await kill(process, 0)  # nothing of it is worth a wait
-
-    def _tail(self) -> str:
-        with (self._folder / "log.txt").open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return file.read().decode(errors="replace").strip()

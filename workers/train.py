@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import orjson
 
+from service import launching
 from service.models import DatasetVersion, Job, Run
 from service.settings import Settings
 from service.store import datasets, queue, runs
@@ -30,6 +31,10 @@ GRACE_S = 10.0
 BUSY_S = 10.0
 TAIL_BYTES = 2000
 LINE_BYTES_MAX = 2**20
+KILLED = (
+    "something killed the trainer, as the kernel does with whatever takes the last memory: halve `batch_size` and "
+    "double `gradient_accumulation` (the same training), or train with `lora`. Its log ends with: "
+)
 STOP_PART = 0.7
 """Of `drain_s`, for the checkpoint of a trainer whose worker stops."""
 
@@ -84,6 +89,7 @@ class Training:
         config = self._folder / "config.json"
         # Whoever uploads a file for a training may learn from it; to pass it on is another matter.
         asked = {"license_unknown": "train"} if self._run.files else {}
+        asked |= {"suffix": self._run.suffix} if self._run.suffix else {}
         config.write_bytes(orjson.dumps(asked | self._run.config, option=orjson.OPT_INDENT_2))
         arguments = ["--student", self._run.student, "--out", str(self._folder), "--config", str(config)]
         if self._evaluation:
@@ -93,7 +99,8 @@ class Training:
             refuse_leaks(self._dataset, partial)
             partial.rename(evaluation)
             arguments += ["--evaluation", str(evaluation)]
-        trainer = [sys.executable, "-m", "trainer", self._run.method, str(self._dataset), *arguments]
+        launched = [sys.executable, *launching.command(self._run.launch)]
+        trainer = [*launched, "trainer", self._run.method, str(self._dataset), *arguments]
         return [sys.executable, "-m", "workers.leash", str(os.getpid()), *trainer]
 
     async def _follow(self, command: list[str]) -> int:
@@ -126,6 +133,7 @@ class Training:
                 continue
             if event.get("event") == "failed":
                 self._failure = (str(event.get("reason", "")), str(event.get("detail", "")))
+            self._news.pop(str(event.get("event")), None)  # told in the order of what is newest
             self._news[str(event.get("event"))] = event
 
     async def _tell(self) -> None:
@@ -155,8 +163,11 @@ class Training:
             waits = {"delay_s": BUSY_S, "reason": IN_USE, "detail": self._failure[1]}
             await self._database.write(queue.put_back, self._job, **waits)
         else:
-            reason, detail = self._failure if self._failure[0] else (_crash(code), self._tail())
+            reason, detail = self._failure if self._failure[0] else (_crash(code), self._last_words(code))
             await self._database.write(_fail, self._job, reason, detail)
+
+    def _last_words(self, code: int) -> str:
+        return (KILLED if code == -signal.SIGKILL else "") + self._tail()
 
     def _tail(self) -> str:
         with (self._folder / "log.txt").open("rb") as file:

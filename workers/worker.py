@@ -36,7 +36,7 @@ BEAT_EVERY_S, TELL_EVERY_S = 5.0, 5.0
 """Between two signs of life; and between two writes of figures, which is how old those of `/metrics` may be."""
 
 Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
-ONE_AT_A_TIME = (JobKind.CURATE, JobKind.RESCORE, JobKind.REWRITE, JobKind.RENDER, JobKind.INTAKE, JobKind.TRAIN)
+ONE_AT_A_TIME = tuple(kind for kind in JobKind if kind != JobKind.GENERATE)
 
 
 def work_of(kind: JobKind) -> Work:
@@ -61,6 +61,10 @@ def work_of(kind: JobKind) -> Work:
         from workers.intake import intake
 
         return intake
+    if kind == JobKind.QUANTIZE:
+        from workers.quantize import quantize
+
+        return quantize
     from workers.train import train
 
     return train

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
+from filters.licences import naming
 from filters.licences.table import Role, Row, find, key
 from filters.manifest import Licence
 
@@ -182,7 +183,7 @@ class _Judge:
         duty = f'begin the name of a distributed student with "{begins}"'
         if self._student_name is None:
             return duty
-        met = self._student_name.casefold().startswith(begins.casefold())
+        met = naming.begins(self._student_name, begins)
         return (
             f"{duty} ({self._student_name!r} does)" if met else f"{duty} ({self._student_name!r} does not: rename it)"
         )

@@ -32,6 +32,7 @@ from service.cli import (
     keys,
     licences,
     push,
+    quantize,
     questions,
     rebuild,
     render,
@@ -134,6 +135,7 @@ app.command()(diff.diff)
 app.command()(delete.delete)
 app.command()(render.render)
 app.command()(runs.train)
+app.command()(quantize.quantize)
 app.command()(report.report)
 
 question = typer.Typer(no_args_is_help=True, help="Prompts from documents: write questions, collect them.")

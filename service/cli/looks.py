@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.cli.terminal import Terminal
 from service.cli.watch import Look, watch
-from service.cli.words import UNKNOWN, age, clean, counted, duration, number, percent
+from service.cli.words import UNKNOWN, age, clean, counted, duration, number, percent, size
 
 if TYPE_CHECKING:
     from filters.manifest import FilterCount
@@ -85,6 +85,8 @@ def look_of_run(run: "RunOut", told: dict[str, dict[str, Any]]) -> Look:
     title = f"{run.id} {run.state}"
     newest = run.progress or {}
     kind = str(newest.get("event", ""))
+    if run.state == "validating_files":
+        return Look(title, 0, 0, ["its files are being checked and made a dataset version"])
     if kind not in _WHILE_TRAINING:
         done, total = newest.get("done") or 0, newest.get("total") or 0
         words = " ".join(str(word) for word in (kind, newest.get("model"), newest.get("mode")) if word)
@@ -99,7 +101,18 @@ def look_of_run(run: "RunOut", told: dict[str, dict[str, Any]]) -> Look:
         parts.append(f"loss on held-out rows {told['eval_loss']['loss']:.3f}")
     if "tokens_per_s" in step:
         parts.append(f"{number(step['tokens_per_s'])} tokens/s, about {duration(step.get('eta_s'))} left")
-    return Look(title, done, total, [", ".join(parts)])
+    return Look(title, done, total, [", ".join(parts), *_used(step)])
+
+
+def _used(step: dict[str, Any]) -> list[str]:
+    """Return what the trainer says it uses of its machine."""
+    if "rss_bytes" not in step:
+        return []
+    line = f"{size(step['rss_bytes'])} of memory, {step['cpu_percent'] / 100:.1f} cores"
+    if "gpu_bytes" in step:
+        busy = f" at {step['gpu_percent']} %" if "gpu_percent" in step else ""
+        line += f", GPU {size(step['gpu_bytes'])} of {size(step['gpu_bytes_max'])}{busy}"
+    return [line]
 
 
 _WHILE_TRAINING = {"training", "step", "eval_loss", "saved"}
@@ -160,7 +173,7 @@ def version_row(version: "VersionOut") -> tuple[Any, ...]:
 
 def run_row(run: "RunOut") -> tuple[Any, ...]:
     """Return its line in a list."""
-    return run.id, run.state, run.method, f"{run.dataset}@{run.version}", clean(run.student), age(run.created_at)
+    return run.id, run.state, run.method, _learnt_from(run), clean(run.student), age(run.created_at)
 
 
 def wanted(batch: "BatchOut") -> str:
@@ -254,13 +267,17 @@ def view_version(version: "VersionOut") -> Callable[[Terminal], None]:
     return view
 
 
+def _learnt_from(run: "RunOut") -> str:
+    return f"{run.dataset}@{run.version}" if run.version else run.dataset
+
+
 def view_run(run: "RunOut") -> Callable[[Terminal], None]:
     """Return what a person is told of one run."""
 
     def view(terminal: Terminal) -> None:
         terminal.say(f"{run.id} {run.state}", style="bold")
         terminal.say(
-            f"  {run.method} of {clean(run.student)} on {run.dataset}@{run.version}, ordered {age(run.created_at)} ago"
+            f"  {run.method} of {clean(run.student)} on {_learnt_from(run)}, ordered {age(run.created_at)} ago"
         )
         if run.state not in ENDED:
             terminal.say(

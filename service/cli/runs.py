@@ -26,6 +26,8 @@ def train(
     retain: Annotated[
         list[str] | None, typer.Option(help="Batch of what the base could do: what will be forgotten? May be repeated.")
     ] = None,
+    processes: Annotated[int, typer.Option(help="Processes to train in, usually one for each GPU.", min=1)] = 1,
+    launch: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for accelerate, such as use_fsdp=true.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key orders only one run.")] = None,
     follow: Follow = False,
     json: Json = False,
@@ -41,7 +43,18 @@ def train(
         retained.append(str(found.meta.get("set") or found.id))  # what the evaluation calls the batch's prompts
     batches = [*(evaluate or []), *(retain or [])]
     measured = list(dict.fromkeys(batches))
-    run = terminal.client.train(dataset, student, method=method, config=knobs, evaluation=measured, idempotency_key=key)
+    options: dict[str, Any] = {}
+    for text in launch or []:
+        change(options, text, "--launch")
+    run = terminal.client.train(
+        dataset,
+        student,
+        method=method,
+        config=knobs,
+        evaluation=measured,
+        launch={"processes": processes, "options": options} if processes > 1 or options else None,
+        idempotency_key=key,
+    )
     if follow:
         run = follow_run(terminal, run.id)
     terminal.show(run, lambda terminal: _view(terminal, run))
@@ -76,16 +89,16 @@ def _view(terminal: Terminal, run: "RunOut") -> None:
     view_reports(terminal, [(run, terminal.client.report(run.id))])
 
 
-def change(knobs: dict[str, Any], text: str) -> None:
+def change(knobs: dict[str, Any], text: str, option: str = "--set-knob") -> None:
     """Set one knob as KEY=VALUE says, a nested one as `lora.rank=8`; the value is JSON where it is that, else text."""
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise Refused(f"--set-knob {text!r}: expected KEY=VALUE, such as learning_rate=1e-4")
+        raise Refused(f"{option} {text!r}: expected KEY=VALUE, such as learning_rate=1e-4")
     *outer, last = name.split(".")
     for key in outer:
         inner = knobs.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise Refused(f"--set-knob {text!r}: {key} holds {inner!r}, no knobs of its own")
+            raise Refused(f"{option} {text!r}: {key} holds {inner!r}, no knobs of its own")
         knobs = inner
     try:
         knobs[last] = jsonlib.loads(value)

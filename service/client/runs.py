@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from service.api.shapes.proposals import Proposal
 from service.api.shapes.renders import RenderOut
-from service.api.shapes.runs import RunComparison, RunOut
+from service.api.shapes.runs import QuantizeOut, RunComparison, RunOut
 from service.client.paths import Page, key_header, segment
 from service.connection import Connection, Object
 
@@ -21,11 +21,15 @@ class Runs(Connection):
         method: str = "sft",
         config: Object | None = None,
         evaluation: Sequence[str] = (),
+        launch: Object | None = None,
         idempotency_key: str | None = None,
     ) -> RunOut:
-        """Start training `student` on `dataset` (`NAME@N`). `evaluation` are batches whose prompts measure it."""
+        """Start training `student` on `dataset` (`NAME@N`). `evaluation` are batches whose prompts measure it.
+
+        `launch` are the processes to train in, such as `{"processes": 2}`.
+        """
         body = {"dataset": dataset, "method": method, "student": student}
-        body |= {"config": config or {}, "evaluation": list(evaluation)}
+        body |= {"config": config or {}, "evaluation": list(evaluation), "launch": launch}
         return self._post(RunOut, "/api/runs", json=body, headers=key_header(idempotency_key))
 
     def render(
@@ -78,6 +82,15 @@ class Runs(Connection):
     def cancel_run(self, run_id: str) -> RunOut:
         """Stop a run; its checkpoints stay."""
         return self._post(RunOut, f"/api/runs/{segment(run_id)}/cancel")
+
+    def quantize(self, run_id: str, bits: int, *, group_size: int | None = None) -> QuantizeOut:
+        """Start making a finished student smaller: weights of 8 or 4 bits."""
+        body = {"bits": bits, "group_size": group_size}
+        return self._post(QuantizeOut, f"/api/runs/{segment(run_id)}/quantize", json=body)
+
+    def quantizations(self, run_id: str) -> list[QuantizeOut]:
+        """Return the quantizations of a student, the newest first, each with what it lost once it is done."""
+        return self._get(Page[QuantizeOut], f"/api/runs/{segment(run_id)}/quantize").data
 
     def pause_run(self, run_id: str) -> RunOut:
         """Stop a run with a checkpoint, until it is resumed."""

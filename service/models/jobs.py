@@ -18,6 +18,8 @@ class JobKind(StrEnum):
     INTAKE = "intake"
     """Uploaded files of a run become the version that it is trained on."""
     TRAIN = "train"
+    QUANTIZE = "quantize"
+    """A finished student gets weights of fewer bits."""
     RESCORE = "rescore"
     """Soft labels for stored traces: a range of one batch's prompts, for one teacher that scores them."""
     REWRITE = "rewrite"

@@ -69,6 +69,7 @@ def create(
         "meta": body.metadata,
         "suffix": body.suffix or "",
         "files": _files(body),
+        "launch": body.retort.launch and body.retort.launch.model_dump(),
     }
     with database.write() as session:
         try:

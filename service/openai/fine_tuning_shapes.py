@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from service.api.shapes.base import NAME, Use
+from service.launching import Launch
 from service.openai.shapes import Asked, Identified
 from service.openai.words import Metadata
 
@@ -46,6 +47,8 @@ class Wishes(Asked):
     """The method's knobs, over the hyperparameters."""
     evaluation: list[str] = Field(default_factory=list)
     """Batches whose prompts measure the student."""
+    launch: Launch | None = None
+    """Several processes for this training, as for `POST /api/runs`."""
     license: str = Field(default="", max_length=256)
     """Of an uploaded file's answers, and of its prompts unless their lines say otherwise; `metadata.license` counts as
     well. Where nobody says, it is trained on all the same, and nothing of it can be exported."""

@@ -20,7 +20,7 @@ SHOWN_MAX = 5
 """Newest datasets and runs; their own pages list them all."""
 LOOKED_AT = 20
 """Newest batches, versions and runs among which the running and the failed ones are looked for."""
-RUNNING = (RunState.QUEUED, RunState.RUNNING)
+RUNNING = (RunState.VALIDATING, RunState.QUEUED, RunState.RUNNING)
 
 
 @router.get("/")

@@ -56,7 +56,7 @@ def _review(session: Session, reviews: dict[tuple[int, int], dict[str, str]]) ->
     stored = select(Trace.id, Trace.prompt_id, Trace.sample_index).where(col(Trace.prompt_id).in_(prompts))
     for trace_id, *place in session.exec(stored).all():
         if said := reviews.get((place[0], place[1])):
-            session.add(Review(trace_id=trace_id or 0, **said))
+            session.add(Review.model_validate({"trace_id": trace_id, **said}))
 
 
 def complete(session: Session, batch: Batch) -> Batch:

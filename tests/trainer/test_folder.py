@@ -74,6 +74,16 @@ def test_a_blocked_licence_yields_to_an_override(dataset: Build) -> None:
     assert open_folder(folder).manifest.licence.overrides
 
 
+@pytest.mark.parametrize(("decision", "opens"), [("unknown", True), ("forbidden", False)])
+def test_only_what_nobody_knows_may_be_learnt_all_the_same(dataset: Build, decision: str, opens: bool) -> None:
+    folder = dataset(decision=decision)
+    if opens:
+        assert open_folder(folder, license_unknown="train").manifest.licence.decision == decision
+        return
+    with pytest.raises(TrainerError, match="may not be trained on"):
+        open_folder(folder, license_unknown="train")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"), [(None, "no_manifest"), ("{", "manifest_unreadable"), ("[]", "unknown_format")]
 )

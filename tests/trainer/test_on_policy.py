@@ -63,6 +63,16 @@ def test_a_run_answers_is_scored_stops_and_goes_on(tmp_path: Path, student: Path
     assert report.held_out["eval split"].distribution == f"{teacher.name} on this machine"
     assert str(teacher) in (out / "student" / "README.md").read_text()
 
+    # Each step is an epoch here, with an order of its own: as if it had never been stopped.
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    train(config, open_folder(dataset), whole, Supervisor())
+    assert weights(whole) == weights(out)
+
+
+def weights(out: Path) -> bytes:
+    return (out / "student" / "model.safetensors").read_bytes()
+
 
 def refused(dataset: Path, student: Path, teacher: Path, out: Path, **knobs: Any) -> TrainerError:
     config = Config.model_validate({"student": str(student), "teacher": str(teacher)} | knobs)

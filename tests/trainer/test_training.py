@@ -15,6 +15,8 @@ import pytest
 from tests.trainer.process import Trainer, start
 from tests.trainer.tiny import make_row, write_dataset, write_student
 from trainer.dataset import open_folder
+from trainer.errors import TrainerError
+from trainer.loop import run_trainer
 from trainer.report import Report
 from trainer.sft import Config, train
 from trainer.supervisor import Supervisor
@@ -181,6 +183,39 @@ def test_a_finished_run_can_be_measured_on_other_prompts(finished: Finished, tmp
     assert "## held-out" in (out / "report.md").read_text()
 
 
+def test_a_finished_student_is_made_smaller_and_what_that_costs_is_measured(finished: Finished, tmp_path: Path) -> None:
+    import torch
+
+    from trainer.base import load_model
+
+    out = shutil.copytree(finished.out, tmp_path / "run")
+    smaller = start(tmp_path, "quantize", out, "--dataset", finished.dataset, "--bits", 4, "--group-size", 16)
+    assert smaller.wait() == 0, smaller.stderr.read_text()
+    told = {event["event"]: event for event in smaller.events()}
+    found = json.loads((out / "student-int4.json").read_text())
+    assert (found["bits"], found["group_size"], found["bytes"]) == (4, 16, told["quantized"]["bytes"])
+    assert 0 < found["bytes"] < found["bytes_before"]
+    measured = found["sets"]["test"]
+    assert set(measured["overall"]) == {"student", "int4"}
+    assert [(each["against"], each["mode"], each["n"]) for each in measured["comparisons"]] == [
+        ("int4", "greedy", 16),
+        ("int4", "sampled", 16),
+    ]
+    card = (out / "student-int4" / "README.md").read_text()
+    assert "## int4: weights in 4 bits" in card
+    assert "## Licence and duties" in card
+
+    asked = torch.arange(3, 23)[None]
+    before, after = (
+        load_model(out / name, "float32", "cpu")(asked).logits.detach() for name in ("student", "student-int4")
+    )
+    assert 0 < (before - after).abs().mean() < 0.2 * before.abs().mean()
+
+    other = start(tmp_path, "quantize", out, "--dataset", finished.dataset, "--group-size", 24)
+    assert other.wait() == 2
+    assert "group_size 24 must divide the width of every layer: 32, 96" in other.events()[-1]["detail"]
+
+
 def test_a_crash_is_exit_1_and_told(finished: Finished, tmp_path: Path) -> None:
     out = shutil.copytree(finished.out, tmp_path / "run")
     (out / "training.json").write_text("{")
@@ -241,6 +276,27 @@ def test_lora_is_merged_into_plain_weights(dataset: Build, student: Path, tmp_pa
     trained, base = weights(tmp_path / "run"), weights_of(student)
     assert trained.keys() == base.keys()
     assert not are_equal(trained, base)
+
+
+def test_a_base_in_4_bits_needs_a_gpu(dataset: Build, student: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match="needs an NVIDIA GPU and the package bitsandbytes") as error:
+        quiet(student, dataset(), tmp_path / "run", lora={"base_in_4bit": True})
+    assert error.value.reason == "no_4bit"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+)
+def test_too_little_memory_is_told_with_what_to_do(error: Exception, tmp_path: Path) -> None:
+    class Hungry:
+        """What TRL's trainer is to `trainer.loop`, on a machine that is too small."""
+
+        def train(self, resume_from_checkpoint: str | None) -> None:
+            raise error
+
+    with pytest.raises(TrainerError, match="Halve `batch_size` and double `gradient_accumulation`") as told:
+        run_trainer(Hungry(), None, Supervisor())
+    assert told.value.reason == "out_of_memory"
 
 
 def test_packed_rows_learn_what_single_rows_learn(dataset: Build, student: Path, tmp_path: Path) -> None:

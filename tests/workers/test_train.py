@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from sqlmodel import select
 
+from service.errors import Conflict
 from service.models import Event, Job, JobKind, JobState, Run, RunState
-from service.store import runs
+from service.store import quantizations, runs
 from service.store.database import Database
 from tests.workers.help import ON_SQLITE
 from tests.workers.made import add_batch, order, questions, version
@@ -22,6 +23,12 @@ STAND_IN = '''
 """Speaks the trainer's language and learns nothing; what it does stands in the run's config."""
 import argparse, json, os, signal, subprocess, sys, time
 from pathlib import Path
+if sys.argv[1] == "quantize":
+    if "4" in sys.argv:
+        print(json.dumps({"event": "failed", "reason": "group_size", "detail": "it must divide the width"}), flush=True)
+        sys.exit(2)
+    (Path(sys.argv[2]) / "student-int8.json").write_text(json.dumps({"arguments": sys.argv[3:]}))
+    sys.exit()
 parser = argparse.ArgumentParser()
 for name in ("method", "dataset"):
     parser.add_argument(name)
@@ -150,7 +157,7 @@ def test_a_run_ends_with_its_report_and_its_events(database, train, settings):
     [
         ({"refuse": True}, "row_too_long", "9,000 tokens"),
         ({"crash": True}, "trainer_crashed", "RuntimeError: out of luck"),
-        ({"die": True}, "killed_by_signal_9", ""),
+        ({"die": True}, "killed_by_signal_9", "takes the last memory: halve `batch_size`"),
     ],
 )
 def test_a_run_that_fails_says_why(database, train, config, reason, detail):
@@ -241,3 +248,35 @@ def test_a_run_that_was_cancelled_before_it_began_is_left_alone(database, work, 
     other = order_run(database, steps=1)
     work(lambda: state(database, other) == RunState.SUCCEEDED, kinds={JobKind.TRAIN})
     assert state(database, run_id) == RunState.CANCELLED
+
+
+@ON_SQLITE
+def test_a_finished_student_is_made_smaller_by_a_worker(database, train, work, settings):
+    run = train(steps=1)
+
+    def order(bits: int, group_size: int | None = None) -> tuple[Job, bool]:
+        with database.write() as session:
+            return quantizations.order(session, runs.get(session, run.id), bits, group_size)
+
+    first, again = order(8), order(8)
+    assert (first[1], again[1], again[0].id) == (True, False, first[0].id)
+    with pytest.raises(Conflict, match="with another group size"):
+        order(8, 32)
+    order(4, 64)
+
+    def found() -> dict[int, Job]:
+        with database.read() as session:
+            return {each.payload["bits"]: each for each in quantizations.of(session, run.id)}
+
+    work(lambda: all(each.finished_at for each in found().values()), kinds={JobKind.QUANTIZE})
+    assert found()[8].state == JobState.DONE
+    assert (found()[4].state, found()[4].reason) == (JobState.FAILED, "group_size")
+    given = json.loads((settings.data_dir / run.path / "student-int8.json").read_text())["arguments"]
+    assert given == ["--dataset", str((settings.data_dir / "datasets/sums/v1").resolve()), "--bits", "8"]
+
+
+@ON_SQLITE
+def test_a_run_without_a_student_is_not_quantized(database, sums):
+    run_id = order_run(database)
+    with database.write() as session, pytest.raises(Conflict, match="is queued; a student is quantized once"):
+        quantizations.order(session, runs.get(session, run_id), 8, None)

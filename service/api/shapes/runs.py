@@ -1,11 +1,12 @@
 """Training runs."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from service.api.shapes.base import Asked, Given
+from service.launching import Launch
 
 
 class RunIn(Asked):
@@ -17,6 +18,8 @@ class RunIn(Asked):
     config: dict[str, Any] = {}
     evaluation: list[str] = []
     """Batches whose prompts measure the student; none means the version's test split."""
+    launch: Launch | None = None
+    """Several processes for this training; none means one."""
 
 
 class Paired(BaseModel):
@@ -84,6 +87,9 @@ class RunOut(Given):
     student: str
     config: dict[str, Any]
     evaluation: list[str]
+    launch: Launch | None
+    files: dict[str, Any] | None
+    """The uploaded files it learns from, where it was ordered on such."""
     state: str
     progress: dict[str, Any] | None
     path: str
@@ -91,4 +97,26 @@ class RunOut(Given):
     detail: str
     created_at: datetime
     started_at: datetime | None
+    finished_at: datetime | None
+
+
+class QuantizeIn(Asked):
+    bits: Literal[4, 8] = 8
+    """Of a weight."""
+    group_size: PositiveInt | None = None
+    """Weights that share a scale; it must divide the width of every layer. None: a row at 8 bits, 128 at 4."""
+
+
+class QuantizeOut(Given):
+    run: str
+    bits: int
+    group_size: int | None
+    state: str
+    path: str
+    """Folder of the smaller student in the data folder, once it is there."""
+    reason: str
+    detail: str
+    report: dict[str, Any] | None
+    """What it weighs and what it lost, on the prompts that the run was measured with."""
+    created_at: datetime
     finished_at: datetime | None
