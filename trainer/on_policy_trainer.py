@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.utils.data import Sampler
 from trl import DistillationTrainer  # pyright: ignore[reportPrivateImportUsage] - trl exports lazily
 
@@ -34,6 +35,11 @@ class OnPolicyTrainer(DistillationTrainer):
 
     def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return prompts, None, {}
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measure the loss. Replies are sampled: what is drawn here must not change what the next step draws."""
+        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+            return super().evaluate(*args, **kwargs)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(dataset)
