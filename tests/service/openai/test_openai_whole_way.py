@@ -18,7 +18,7 @@ from tests.workers.conftest import Fake
 
 Object = dict[str, Any]
 TRAINED = {"max_steps": 2, "batch_size": 4, "gradient_accumulation": 1, "max_length": 512}
-MEASURED = {"evaluation": {"base": False, "prompts_max": 2, "tokens_max": 4}}
+MEASURED = {"base": False, "prompts_max": 2, "tokens_max": 4, "samples": 1, "perturbations": []}
 
 
 @pytest.fixture
@@ -37,7 +37,13 @@ def test_from_prompts_to_a_measured_student(sdk: OpenAI, fake: Fake, workers: No
     asked = [make_row(number) for number in range(24)]
     lines = [
         {"custom_id": f"row-{row['id']}", "method": "POST", "url": "/v1/chat/completions"}
-        | {"body": {"model": "tiny", "messages": row["prompt"], "retort": {"reference": row["reference"]}}}
+        | {
+            "body": {
+                "model": "tiny",
+                "messages": row["prompt"],
+                "retort": {"reference": row["reference"], "license": "mit"},
+            }
+        }
         for row in asked
     ]
     file = sdk.files.create(file=("prompts.jsonl", jsonl(*lines)), purpose="batch")
@@ -56,7 +62,7 @@ def test_from_prompts_to_a_measured_student(sdk: OpenAI, fake: Fake, workers: No
         model=str(write_student(tmp_path / "base")),
         training_file=f"dataset:sums@{made['number']}",
         suffix="whole-way",
-        extra_body={"retort": {"config": TRAINED | MEASURED}},
+        extra_body={"retort": {"config": TRAINED | {"evaluation": MEASURED}}},
     )
     job = wait_for(
         lambda: (found := sdk.fine_tuning.jobs.retrieve(job.id)).status in {"succeeded", "failed"} and found,
