@@ -119,11 +119,11 @@ def _statements(embedded: bool, judged_by: int) -> list[str]:
     numbers = "with recursive n(i) as (select :first + 0 union all select i + 1 from n where i < :last)"
     if not embedded:
         numbers = "with n(i) as (select generate_series(:first, :last))"
-    content = "'What is ' || i || ' worth after ' || i % 90 || ' % off?'"
+    content = "'What is ' || i || ' worth after ' || (i % 90) || ' % off?'"
     message = f"""'[{{"role": "user", "content": "' || {content} || '"}}]'"""
     message = message if embedded else f"cast({message} as json)"
     # Small numbers make words that stand everywhere, large ones rare words.
-    words = [f"' w' || (i * {place} + i / 7) % {most}" for place, most in enumerate(SPREAD, 3)]
+    words = [f"' w' || ((i * {place} + i / 7) % {most})" for place, most in enumerate(SPREAD, 3)]
     half = len(words) // 2
     reasoning, response = "'the' || " + " || ".join(words[:half]), "'so' || " + " || ".join(words[half:])
     needle = f"case when i % {NEEDLE_EVERY} = {NEEDLE_EVERY} - 1 then ' {NEEDLE}' else '' end"
@@ -135,10 +135,10 @@ def _statements(embedded: bool, judged_by: int) -> list[str]:
     judged = f"(select i + 1 as trace_id, {drawn} else '' end as reason from n) as judged"
     outcome = "case reason when '' then 'keep' else 'reject' end"
     null = "'null'" if embedded else "cast('null' as json)"
-    category = f"'category ' || i / {ANSWERS} % {CATEGORIES}"
+    category = f"'category ' || (i / {ANSWERS} % {CATEGORIES})"
     return [
         f"""{numbers} insert into prompt (id, batch_id, key, line, messages, category, source, license)
-        select 1 + i / {ANSWERS}, :batch, cast(i as text), i, {message}, {category}, '', ''
+        select 1 + i / {ANSWERS}, :batch, cast(i as text), i + 1, {message}, {category}, '', ''
         from n where i % {ANSWERS} = 0""",
         f"""{numbers} insert into trace (id, batch_id, prompt_id, teacher, sample_index, reasoning, response,
             finish_reason, completion_tokens, raw, created_at)

@@ -14,6 +14,7 @@ class Trace(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("prompt_id", "teacher", "sample_index"),
         Index("trace_batch", "batch_id", "id"),
+        Index("trace_teacher", "teacher", "id"),
     )
 
     id: int | None = row_id()
@@ -44,7 +45,11 @@ class VerdictRow(SQLModel, table=True):
     """One row of the ledger: what became of a trace in a dataset version, and which filter decided."""
 
     __tablename__ = "verdict"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (UniqueConstraint("version_id", "trace_id"), Index("verdict_trace", "trace_id", "version_id"))
+    __table_args__ = (
+        UniqueConstraint("version_id", "trace_id"),
+        Index("verdict_trace", "trace_id", "version_id"),
+        Index("verdict_reason", "reason", "trace_id", "version_id"),
+    )
 
     id: int | None = row_id()
     version_id: int = Field(foreign_key="datasetversion.id", sa_type=BigInteger)

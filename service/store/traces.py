@@ -5,11 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Row, and_, func, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from service.errors import NotFound
 from service.models import Prompt, Tag, Teacher, Trace, VerdictRow
 from service.store import datasets, search
+
+RARE_PROMPTS = 1_000
+"""A category of so few prompts is looked up; one of more is met often enough while going through the traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +49,20 @@ def page(
 
     They are those that follow `after`, or with `before` those that stand right before it.
     """
-    newest = select(func.max(VerdictRow.version_id)).where(col(VerdictRow.trace_id) == col(Trace.id)).correlate(Trace)
-    version_id = newest.scalar_subquery()
+    version_id: Any = _newest_version()
     if wanted.version:
         version_id = datasets.named(session, wanted.version).id
-    verdict = and_(col(VerdictRow.trace_id) == Trace.id, col(VerdictRow.version_id) == version_id)
+    # An expression: with a reason at hand its own index is the shorter way, whichever version it is of.
+    of_version = col(VerdictRow.version_id) + 0 if wanted.reason is not None else col(VerdictRow.version_id)
+    verdict = and_(col(VerdictRow.trace_id) == Trace.id, of_version == version_id)
     query = (
         select(Trace, Prompt, VerdictRow)  # pyright: ignore[reportCallIssue, reportArgumentType]
         .join(Prompt, col(Prompt.id) == Trace.prompt_id)
         .outerjoin(VerdictRow, verdict)
-        .where(*_conditions(wanted))
+        .where(*_conditions(session, wanted))
     )
-    place: Any = col(Trace.id)
+    # The column by whose index the rows come in their order: whatever is asked, a page ends with its last row.
+    place: Any = col(Trace.id) if wanted.reason is None else col(VerdictRow.trace_id)
     if wanted.tag is not None:
         query, place = query.join(Tag, col(Tag.trace_id) == place).where(col(Tag.name) == wanted.tag), col(Tag.trace_id)
     if wanted.q is not None:
@@ -67,15 +73,32 @@ def page(
     return session.execute(query.where(place < before).order_by(place.desc()).limit(limit)).all()[::-1]  # pyright: ignore[reportDeprecated]
 
 
-def _conditions(wanted: TraceFilter) -> list[Any]:
+def _newest_version() -> Any:
+    """Select the newest version that judged a trace of the query around it."""
+    other = aliased(VerdictRow)
+    newest = select(func.max(col(other.version_id))).where(col(other.trace_id) == col(Trace.id))
+    return newest.correlate(Trace).scalar_subquery()
+
+
+def _conditions(session: Session, wanted: TraceFilter) -> list[Any]:
+    # Something else leads to the traces then, in the order of their ids. Expressions, not bare columns, wherever the
+    # index of a column would give all its rows first, only to sort them for each page.
+    led = any(value is not None for value in (wanted.reason, wanted.tag, wanted.q))
+    by_category = not (led or wanted.batch or wanted.teacher) and _is_rare(session, wanted.category)
     exact = (
-        (Trace.batch_id, wanted.batch),
-        (Trace.teacher, wanted.teacher),
-        (Prompt.category, wanted.category),
-        (VerdictRow.outcome, wanted.outcome),
-        (VerdictRow.reason, wanted.reason),
+        (col(Trace.batch_id).concat("") if led else col(Trace.batch_id), wanted.batch),
+        (col(Trace.teacher).concat("") if led or wanted.batch else col(Trace.teacher), wanted.teacher),
+        (col(Prompt.category) if by_category else col(Prompt.category).concat(""), wanted.category),
+        (col(VerdictRow.outcome), wanted.outcome),
+        (col(VerdictRow.reason), wanted.reason),
     )
     return [column == value for column, value in exact if value is not None]
+
+
+def _is_rare(session: Session, category: str | None) -> bool:
+    """Whether a category has so few prompts that looking them up is the shorter way."""
+    some = select(Prompt.id).where(col(Prompt.category) == category).limit(RARE_PROMPTS + 1).subquery()  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return category is not None and (session.scalar(select(func.count()).select_from(some)) or 0) <= RARE_PROMPTS
 
 
 def get(session: Session, trace_id: int) -> tuple[Trace, Prompt]:
@@ -89,8 +112,7 @@ def get(session: Session, trace_id: int) -> tuple[Trace, Prompt]:
 
 def answers(session: Session, prompt_id: int, *, limit: int) -> Sequence[Row[tuple[Trace, Prompt, VerdictRow]]]:
     """Return up to `limit` answers to a prompt with their newest verdicts, by teacher; NotFound where there is none."""
-    newest = select(func.max(VerdictRow.version_id)).where(col(VerdictRow.trace_id) == col(Trace.id)).correlate(Trace)
-    verdict = and_(col(VerdictRow.trace_id) == Trace.id, col(VerdictRow.version_id) == newest.scalar_subquery())
+    verdict = and_(col(VerdictRow.trace_id) == Trace.id, col(VerdictRow.version_id) == _newest_version())
     query = (
         select(Trace, Prompt, VerdictRow)  # pyright: ignore[reportCallIssue, reportArgumentType]
         .join(Prompt, col(Prompt.id) == Trace.prompt_id)

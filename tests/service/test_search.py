@@ -1,14 +1,16 @@
 """Searching the text of traces: the same words find the same traces on both databases."""
 
+import importlib
 from typing import Any
 
 import pytest
-from alembic import command
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from service.errors import Problem
 from service.models import Batch, Prompt, Trace
-from service.store import migrate, removal, traces
+from service.store import removal, traces
 from service.store.database import Database
 from service.store.search import QUERY_CHARS_MAX, TERMS_MAX
 from service.store.traces import TraceFilter
@@ -166,11 +168,10 @@ def test_what_is_deleted_is_found_no_more(texts):
         assert ("naïve" in left, "jacket" in left) == (True, False)
 
 
-def test_an_older_database_is_indexed_when_it_is_brought_up_to_date(database):
-    with database.engine.execution_options(write=True).begin() as connection:
-        config = migrate._config(connection)
-        command.downgrade(config, "0003")
-    with database.write() as session:
-        store(session)
-    database.create()
-    assert find(database, "jacket") == [1, 3]
+def test_traces_that_were_there_before_the_index_are_found(texts):
+    migration = importlib.import_module("service.migrations.versions.0004_search")
+    writing = texts.engine.execution_options(write=True)
+    with writing.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        migration.downgrade()
+        migration.upgrade()
+    assert find(texts, "jacket") == [1, 3]

@@ -33,16 +33,26 @@ const keys = {
   "?": () => document.getElementById("decide")?.scrollIntoView(),
 };
 
+let meant = null; // the button whose key was pressed while the form still lacked a name
+
+function press(button) {
+  meant = button.form.checkValidity() ? null : button;
+  button.form.requestSubmit(button);
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select, [contenteditable]")) {
     if (event.key === "Escape") event.target.blur();
+    if (event.key === "Enter" && meant && event.target.name === "author") {
+      event.preventDefault();
+      press(meant);
+    }
     return;
   }
   const button = /^[a-z]$/.test(event.key) && document.querySelector(`form.decide button[data-key="${event.key}"]:enabled`);
   if (!button && !keys[event.key]) return;
   event.preventDefault();
-  // The form asks for what is missing, such as a name.
-  if (button) button.form.requestSubmit(button);
+  if (button) press(button);
   else keys[event.key]();
 });

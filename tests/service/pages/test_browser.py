@@ -12,7 +12,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 
 from service.app import create_app
-from service.models import Batch, BatchState, Job, JobState
+from service.models import Batch, BatchState, Job, JobState, Trace
 from service.settings import Settings
 from service.store.database import Database
 from tests.conftest import leave_out
@@ -225,4 +225,42 @@ def test_a_batch_moves_by_itself_and_rests_when_it_has_ended(browser, url, datab
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(5000)
     assert asked == []
+    context.close()
+
+
+def test_what_a_model_wrote_is_typeset_and_keys_decide(browser, url, database, complaints):
+    hostile = (
+        r"$\text{<img src=x onerror=alert(1)>}$ ![b](http://203.0.113.7/b.png) [l](javascript:alert(1)) $\frac{1}{2}$"
+    )
+    with database.write() as session:
+        session.get_one(Trace, 40).response = hostile
+    context = browser.new_context(base_url=url)
+    page = context.new_page()
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else complaints.append(asked.url))
+    page.goto("/traces/40?teacher=big")
+    response = page.locator(".response .rich")
+    assert response.locator("mfrac").bounding_box()["height"] > 20
+    assert response.locator("img, script, a").count() == 0
+    page.keyboard.press("a")  # the form asks for a name first
+    page.keyboard.type("Ann")
+    page.keyboard.press("Enter")
+    page.get_by_text("Last: Ann").wait_for()
+    page.keyboard.press("r")
+    page.get_by_text(", reject.").wait_for()
+    page.keyboard.press("u")
+    page.get_by_text(", keep.").wait_for()
+    page.keyboard.press("t")
+    page.keyboard.type("odd")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="odd").wait_for()
+    page.keyboard.press("j")
+    page.wait_for_url("**/traces/41?teacher=big")
+    page.keyboard.press("k")
+    page.wait_for_url("**/traces/40?teacher=big")
+    page.goto("/traces?tag=odd")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/traces/40?tag=odd")
+    assert complaints == []
     context.close()
