@@ -31,14 +31,20 @@ from tests.service.pages.report import HOSTILE
 IMAGES = Path(__file__).parent / "images"
 WIDE, PHONE = (1240, 860), (390, 844)
 BYTES_MAX = 150_000
+RECIPE = "/recipes?begun=1&" + "&".join(
+    [
+        *("f0.kind=licence", "f1.kind=length", "f1.tokens_min=200"),
+        *("f2.kind=near_duplicate", "f2.on=trace", "f2.threshold=0.7", "f2.across_prompts_only=false"),
+    ]
+)
 PAGES: dict[str, tuple[str, str, tuple[int, int]]] = {
     "overview": ("/", "light", WIDE),
     "overview-phone": ("/", "dark", PHONE),
     "batch": (f"/batches/{ASKING}", "light", WIDE),
     "traces": ("/traces?reason=near_duplicate", "light", WIDE),
     "trace": ("/traces/18#verdicts", "dark", WIDE),
-    "recipe": ("/recipes", "light", WIDE),
-    "recipe-phone": ("/recipes", "dark", PHONE),
+    "recipe": (RECIPE, "light", WIDE),
+    "recipe-phone": (RECIPE, "dark", PHONE),
     "dataset": ("/datasets/arithmetic/1", "light", WIDE),
     "diff": ("/datasets/arithmetic/diff?from=loose@1&to=1&change=removed", "light", WIDE),
     "run": (f"/runs/{TRAINED}", "light", WIDE),
@@ -64,9 +70,7 @@ def main(names: list[str]) -> None:
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # pyright: ignore[reportArgumentType]
             page = context.new_page()
             page.goto(url + path, wait_until="load")
-            if path == "/recipes":  # what follows the page; asked twice, so that the verifiers are up
-                page.locator("#funnel .yield").wait_for()
-                page.reload()
+            if path == RECIPE:  # the funnel follows the page
                 page.locator("#funnel .yield").wait_for()
             file = IMAGES / f"{name}.png"
             page.screenshot(path=file)
