@@ -1,11 +1,14 @@
 """The gap table, from reports in the trainer's own shape, and the knobs of a run."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.api.shapes.proposals import Proposal, Share
 from service.api.shapes.runs import RunOut
+from service.cli.proposal import view_proposal
 from service.cli.report import view_reports
 from service.cli.runs import change
 from service.cli.terminal import Refused, Terminal
@@ -130,6 +133,29 @@ def test_what_was_not_counted_is_said(told: Any) -> None:
     assert "student: 3 answers were cut off" in text
     assert "student: 2 answers could not be judged" in text
     assert "student: 1 prompts were not asked" in text
+
+
+def test_other_figures_and_what_is_missing_are_told(told: Any) -> None:
+    one, other = report(50), report(60)
+    one["sets"]["held-out"]["pass_at"] = {"student": {"rate": {"1": 0.5, "4": 0.75}}, "teacher": {"rate": {"1": 0.9}}}
+    one["not_measured"] = {"watched": "the version holds no soft labels"}
+    lines = {line.split("  ")[0]: line.split()[1:] for line in told(one).splitlines()}
+    assert lines["pass@1"] == ["held-out", "-", "50.0", "%", "90.0", "%"]
+    assert lines["pass@4"] == ["held-out", "-", "75.0", "%", "-"]
+    text = told(one, other)
+    assert "student A: not measured: watched: the version holds no soft labels" in text
+    assert next(line for line in text.splitlines() if line.startswith("pass@4")).split()[2:] == ["75.0", "%", "-"]
+
+
+def test_a_proposal_says_what_was_drawn_and_what_is_to_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    share = Share(category="add", student=0.2, teacher=None, judged=100, wanted=8, drawn=5, new=3)
+    values = {"run": "run_1", "dataset": "sums", "version": 1, "prompts": 8, "new": 3, "held_out": 1}
+    proposal = Proposal(drawn=5, categories=[share], **values)
+    view_proposal(Terminal("http://unused", None), proposal, Path("next.jsonl"))
+    text = capsys.readouterr().out
+    assert "3 prompts have to be written" in text
+    assert "retort submit next.jsonl --teacher NAME" in text
+    assert "1 prompts were passed over" in text
 
 
 def test_nothing_judged_is_a_dash(told: Any) -> None:
