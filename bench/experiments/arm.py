@@ -19,6 +19,8 @@ from bench.experiments.place import ARITHMETIC, Place
 from bench.experiments.questions import ARMS, BASE, COMMON, SMALL, Arm
 
 Say = Callable[[str], None]
+EVALUATION = {"base": False, "samples": 1, "perturbations": [], "rows_max": 0, "watch_rows": 0}
+"""Right or wrong, once greedily and once sampled: what else a report can have takes longer than a training here."""
 
 
 class Seen(BaseModel):
@@ -61,7 +63,7 @@ def key(place: Place, arm: Arm, seed: int) -> str:
     manifest = _sha256(place.version(arm.version) / "manifest.json")
     student = key(place, ARMS[arm.student], seed) if arm.student in ARMS else _digest(student_of(place, arm, seed))
     others = [key(place, ARMS[name], seed) for name in (arm.tokens_of, arm.first_stage) if name]
-    parts = [asdict(arm), COMMON, seed, place.steps_max, manifest, student, others]
+    parts = [asdict(arm), COMMON, EVALUATION, seed, place.steps_max, manifest, student, others]
     text = json.dumps([*parts, _sha256(place.evaluation)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -76,6 +78,7 @@ def measure(place: Place, arm: Arm, seed: int, say: Say) -> Result:
     """Train and measure, write the result and return it. Raises TrainerError as `trainer.run.run` does."""
     import torch
 
+    from trainer.examine import Given
     from trainer.run import run
     from trainer.settings import read_settings
     from trainer.supervisor import Supervisor
@@ -91,7 +94,7 @@ def measure(place: Place, arm: Arm, seed: int, say: Say) -> Result:
     began, cpu = time.monotonic(), time.process_time()
     settings = read_settings(arm.method, _settings(place, arm, seed))
     supervisor = Supervisor(listener=lambda event: say(_told(event)))
-    run(arm.method, settings, place.version(arm.version), out, place.evaluation, supervisor)
+    run(arm.method, settings, place.version(arm.version), out, Given(place.evaluation), supervisor)
     found = Result(
         key=name,
         cpu_s=round(time.process_time() - cpu, 1),
@@ -119,7 +122,7 @@ def _take_over(finished: Path, stage: Path) -> None:
 
 def _settings(place: Place, arm: Arm, seed: int) -> dict[str, Any]:
     settings = COMMON | {"student": str(student_of(place, arm, seed)), "seed": seed} | arm.knobs
-    settings["evaluation"] = {"base": False, "seed": seed} | settings.get("evaluation", {})
+    settings["evaluation"] = EVALUATION | {"seed": seed} | settings.get("evaluation", {})
     if arm.tokens_of:
         settings["max_steps"] = _steps_for(place, arm, seed)
     if place.steps_max:
