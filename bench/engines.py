@@ -32,9 +32,8 @@ def main() -> None:
     began = time.monotonic()
     plain = generate(model, tokenizer, dialect, conversations, Asking(stops, TOKENS_MAX, 0.0))
     print(f"transformers, greedy alone: {time.monotonic() - began:.1f} s")
-    print(
-        f"same greedy answer, token for token: {sum(one == other for one, other in zip(greedy, plain, strict=True))} of {len(plain)}"
-    )
+    same = sum(one == other for one, other in zip(greedy, plain, strict=True))
+    print(f"same greedy answer, token for token: {same} of {len(plain)}")
     cut = sum(reply.truncated for reply in (*greedy, *sampled, *plain))
     print(f"cut off: {cut}; different sampled answers: {len({reply.reasoning for reply in sampled})}")
 
