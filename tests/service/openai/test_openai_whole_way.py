@@ -37,13 +37,8 @@ def test_from_prompts_to_a_measured_student(sdk: OpenAI, fake: Fake, workers: No
     asked = [make_row(number) for number in range(24)]
     lines = [
         {"custom_id": f"row-{row['id']}", "method": "POST", "url": "/v1/chat/completions"}
-        | {
-            "body": {
-                "model": "tiny",
-                "messages": row["prompt"],
-                "retort": {"reference": row["reference"], "license": "mit"},
-            }
-        }
+        | {"body": {"model": "tiny", "messages": row["prompt"]}}
+        | {"retort": {"reference": row["reference"], "license": "mit"}}
         for row in asked
     ]
     file = sdk.files.create(file=("prompts.jsonl", jsonl(*lines)), purpose="batch")
