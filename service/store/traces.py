@@ -62,7 +62,8 @@ def page(
         .where(*_conditions(session, wanted))
     )
     # The column by whose index the rows come in their order: whatever is asked, a page ends with its last row.
-    by_verdict = wanted.reason is not None or (wanted.version is not None and wanted.outcome is not None)
+    by_version = wanted.version is not None and wanted.outcome is not None and wanted.batch is None
+    by_verdict = wanted.reason is not None or by_version
     place: Any = col(VerdictRow.trace_id) if by_verdict else col(Trace.id)
     if wanted.tag is not None:
         query, place = query.join(Tag, col(Tag.trace_id) == place).where(col(Tag.name) == wanted.tag), col(Tag.trace_id)
