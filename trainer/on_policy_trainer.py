@@ -42,5 +42,5 @@ class OnPolicyTrainer(DistillationTrainer):
             return super().evaluate(*args, **kwargs)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
-        sampler = super()._get_train_sampler(dataset)
+        sampler: Any = super()._get_train_sampler(dataset)
         return EpochSampler(sampler) if sampler.shuffle else sampler
