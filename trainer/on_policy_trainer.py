@@ -1,7 +1,7 @@
 """TRL's DistillationTrainer on prompts that are tokens already."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import Sampler
@@ -42,5 +42,5 @@ class OnPolicyTrainer(DistillationTrainer):
             return super().evaluate(*args, **kwargs)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
-        sampler: Any = super()._get_train_sampler(dataset)
+        sampler = cast("Any", super()._get_train_sampler(dataset))  # TRL's own, which its types do not tell
         return EpochSampler(sampler) if sampler.shuffle else sampler
