@@ -71,6 +71,8 @@ def run(number: int) -> RunOut:
         created_at=datetime.now(UTC),
         started_at=None,
         finished_at=None,
+        files=None,
+        launch=None,
     )
 
 
