@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.store.keys import token_hash
 
 LOCAL = {"localhost", "127.0.0.1", "[::1]"}
-OPEN = {"/healthz", "/readyz", "/sign-in"}
+OPEN = {"/healthz", "/sign-in"}
 """Answered without a key, so that an orchestrator can ask and a person can give one."""
 OPEN_FOLDER = "/static/"
 """What the page that asks for the key looks like."""

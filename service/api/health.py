@@ -20,7 +20,7 @@ def alive() -> dict[str, str]:
 
 @router.get("/readyz")
 def ready(database: DatabaseDep) -> dict[str, str]:
-    """Answer 200 when the database answers, 503 otherwise. Probes come without a key, so it names nothing."""
+    """Answer 200 when the database answers, 503 otherwise; the log says why."""
     try:
         database.ping()
     except Exception as error:

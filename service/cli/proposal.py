@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from service.api.shapes.proposals import Proposal
 from service.cli.terminal import Refused, Terminal
 from service.cli.words import one_line
+
+if TYPE_CHECKING:
+    from service.api.shapes.proposals import Proposal
 
 
 def write_proposal(terminal: Terminal, run: str, target: Path, prompts: int) -> None:
@@ -25,7 +28,7 @@ def write_proposal(terminal: Terminal, run: str, target: Path, prompts: int) -> 
     terminal.show(proposal, lambda terminal: view_proposal(terminal, proposal, target))
 
 
-def view_proposal(terminal: Terminal, proposal: Proposal, target: Path) -> None:
+def view_proposal(terminal: Terminal, proposal: "Proposal", target: Path) -> None:
     """Print the gaps, what was drawn for each, and what is to be done next."""
     terminal.table(
         ("~category", "#judged", "#student", "#teacher", "#wanted", "#drawn", "#to write"),

@@ -33,7 +33,9 @@ def test_every_kind_of_job_has_a_worker(services):
 
 def test_every_setting_named_is_one(services):
     known = {f"RETORT_{name.upper()}" for name in Settings.model_fields}
-    named = {name for service in services.values() for name in service["environment"] if name.startswith("RETORT_")}
+    named = {
+        name for service in services.values() for name in service.get("environment", ()) if name.startswith("RETORT_")
+    }
     assert named <= known
     assert {"RETORT_DATABASE_URL", "RETORT_API_KEY", "RETORT_TEACHER_NETWORKS"} <= named
 

@@ -183,6 +183,7 @@ def test_a_finished_run_can_be_measured_on_other_prompts(finished: Finished, tmp
     assert "## held-out" in (out / "report.md").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of compressed-tensors, where torch 2.13 meets it
 def test_a_finished_student_is_made_smaller_and_what_that_costs_is_measured(finished: Finished, tmp_path: Path) -> None:
     import torch
 

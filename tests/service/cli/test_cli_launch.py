@@ -68,8 +68,8 @@ def supervise(kept: Child, until: str, *, ready: bool = True) -> tuple[bool, lis
     """Keep one child until a line with `until` was said, then ask for the stop as Ctrl-C does."""
     said: list[str] = []
 
-    def say(line: str) -> None:
-        said.append(line)
+    def say(name: str, line: str) -> None:
+        said.append(f"{name} | {line}" if name else line)
         if until in line:
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -219,4 +219,4 @@ def test_keys_are_made_listed_and_revoked(call: Call) -> None:
     assert "revoked" in call("key", "list").stdout
     told = json.loads(call("audit", "--subject", made["id"], "--json").stdout)["data"]
     assert [row["act"] for row in told] == ["key.revoked", "key.made"]
-    assert "name=alice" in call("audit", "--act", "key.revoked").stdout
+    assert "name=alice" in call("audit", "--act", "key.revoked", env={"COLUMNS": "200"}).stdout
