@@ -55,6 +55,12 @@ class Body(BaseModel):
             raise PydanticCustomError("model_not_found", "{message}", {"message": message})
         return name
 
+    @model_validator(mode="after")
+    def _is_for_the_teacher(self) -> "Body":
+        if "retort" in (self.model_extra or {}):
+            raise ValueError("'retort' stands beside 'body', not in it: no teacher would read it")
+        return self
+
     @field_validator("stream", "stream_options")
     @classmethod
     def _whole(cls, value: Any) -> Any:

@@ -96,6 +96,7 @@ def test_a_file_that_a_running_batch_is_made_of_stays_until_it_has_ended(sdk, te
         (line("b", body={"n": 0}), "body.n", "greater_than_equal", "greater than or equal to 1"),
         (line("b", body={"n": 129}), "body.n", "less_than_equal", "less than or equal to 128"),
         (line("b", body={"n": 2}, retort={"n": 3}), None, "value_error", "body.n says 2 and retort.n 3"),
+        (line("b", body={"retort": {"reference": "4"}}), "body", "value_error", "stands beside 'body', not in it"),
         (line("b", body={"metadata": {"k": 1}}), "body.metadata.k", "string_type", "valid string"),
         (line("b", body={"metadata": {str(k): "" for k in range(17)}}), "body.metadata", "too_long", "at most 16"),
         ({"custom_id": "b", "method": "POST", "url": "/v1/chat/completions"}, "body", "missing_field", "required"),
