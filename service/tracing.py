@@ -7,6 +7,7 @@ too, as vLLM can, stands in the same trace. Names and shares of what is sampled 
 
 import logging
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 UNTRACED = "healthz,readyz,metrics,static"
+STOP_S = 1.5
+"""Less than the time after which `retort up` kills who was asked to stop."""
 
 _tracer: "Tracer | None" = None
 
@@ -45,11 +48,14 @@ def start(part: str) -> None:
 
 
 def stop() -> None:
-    """Send what has not gone out yet."""
+    """Send what has not gone out yet; a collector that does not answer is not waited for longer than STOP_S."""
     if _tracer is not None:
         from opentelemetry import trace
 
-        trace.get_tracer_provider().shutdown()  # pyright: ignore[reportAttributeAccessIssue]
+        provider: Any = trace.get_tracer_provider()
+        sending = threading.Thread(target=provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(STOP_S)
 
 
 def trace_requests(app: "FastAPI") -> None:

@@ -3,6 +3,7 @@
 The parent holds the socket, so that a request which comes while this process is started again waits instead of failing.
 """
 
+import signal
 import socket
 import sys
 
@@ -27,8 +28,12 @@ def main(fd: int, stop_s: int) -> None:
     tracing.trace_requests(app)
     # The log is ours, requests and all.
     config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=stop_s, lifespan="on")
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
-    tracing.stop()
+    # Once it has stopped, uvicorn raises SIGTERM again, which by default ends the process there and then.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
+    finally:
+        tracing.stop()
 
 
 if __name__ == "__main__":

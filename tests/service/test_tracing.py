@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -85,6 +86,7 @@ def collector() -> Iterator[Collector]:
 def test_requests_jobs_and_questions_are_spans_and_teachers_learn_their_trace(collector, tmp_path):
     own = {name: value for name, value in os.environ.items() if not name.startswith(("RETORT_", "OTEL_"))}
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "RETORT_DATA_DIR": str(tmp_path), "RETORT_LOG_FORMAT": "json"}
+    told["OTEL_BSP_SCHEDULE_DELAY"] = "600000"  # so that nothing arrives but what is sent at the end
     up = [sys.executable, "-c", "from service.cli import main; main()", "up", "--port", "0", "--json"]
     with subprocess.Popen(
         up, env=own | told, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -105,7 +107,7 @@ def test_requests_jobs_and_questions_are_spans_and_teachers_learn_their_trace(co
             process.send_signal(signal.SIGTERM)
             _, logged = process.communicate(timeout=60)
     spans = {span["id"]: span for span in collector.spans}
-    chats = [span for span in collector.spans if span["name"] == "chat m"]
+    chats = sorted((span for span in collector.spans if span["name"] == "chat m"), key=lambda span: span["part"])
     assert [(chat["part"], spans[chat["parent"]]["name"]) for chat in chats] == [
         ("retort-api", "POST /v1/chat/completions"),
         ("retort-worker", "generate"),
@@ -119,6 +121,23 @@ def test_requests_jobs_and_questions_are_spans_and_teachers_learn_their_trace(co
     assert (posted["request_id"], posted["status"], posted["part"]) == ("from-a-proxy", 200, "api")
     assert any(line.get("part") == "worker" for line in lines)
     assert PROMPT not in logged
+
+
+def test_a_collector_that_never_answers_does_not_hold_up_the_end():
+    program = """
+import time
+from service import tracing
+tracing.start("api")
+with tracing.span("a", {}):
+    pass
+began = time.monotonic()
+tracing.stop()
+assert time.monotonic() - began < 5 * tracing.STOP_S  # one try alone takes ten seconds
+"""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        done = subprocess.run([sys.executable, "-c", program], env=env, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 0
 
 
 def test_without_an_endpoint_nothing_of_it_is_imported():
