@@ -100,9 +100,13 @@ def options(
 
 PASS_ON: dict[str, Any] = {
     "add_help_option": False,
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+    "context_settings": {
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+    },
 }
-"""For commands that become another program: its options, `--help` among them, are its own."""
+"""For commands that become another program: its options, `--help` among them, are its own, and so is a `--`."""
 
 app.command()(up.up)
 app.command(**PASS_ON)(up.worker)

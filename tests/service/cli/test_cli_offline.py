@@ -70,6 +70,11 @@ def test_wrong_usage_is_exit_code_2_and_says_what_was_expected(
     assert message in result.stderr
 
 
+def test_what_follows_two_dashes_reaches_the_program_that_a_command_becomes(retort: Retort) -> None:
+    result = retort("teacher", "serve", "no-such-model", "--port", "0", "--", "--dtype", "bfloat16")
+    assert "no model folder no-such-model" in result.stderr
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from service.cli import app; app(['--help'], standalone_mode=False);"

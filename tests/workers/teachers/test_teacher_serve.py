@@ -129,6 +129,13 @@ def test_a_large_model_keeps_its_own_precision_and_a_hub_model_its_hub():
     assert "HF_HUB_OFFLINE" not in env
 
 
+def test_fewer_bits_are_computed_with_in_the_precision_that_the_engine_has_a_kernel_for():
+    fewer = Model(
+        "/models/int4", "int4", True, {"quantization_config": {"quant_method": "compressed-tensors"}}, "", 1000
+    )
+    assert flags(build(Engine.CPU, request(fewer), {})[0])["--dtype"] == "bfloat16"
+
+
 def test_what_the_person_set_wins():
     argv, env = build(Engine.CPU, request(extra=("--dtype", "bfloat16")), {"OMP_NUM_THREADS": "7"})
     assert argv[-2:] == ["--dtype", "bfloat16"]

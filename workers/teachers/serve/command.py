@@ -83,7 +83,9 @@ def build(engine: Engine, request: Request, environ: Mapping[str, str]) -> tuple
     if engine is Engine.CPU:
         # Compiling takes longer than a small model's whole work, and a large one has no place on a CPU.
         command += ["--enforce-eager", "--max-num-seqs", str(SEQUENCES_MAX)]
-        if 0 < request.model.weights_bytes <= SMALL_WEIGHTS_BYTES:
+        if request.model.quantized:
+            command += ["--dtype", "bfloat16"]  # vLLM's CPU kernel for weights of 4 bits knows no float32
+        elif 0 < request.model.weights_bytes <= SMALL_WEIGHTS_BYTES:
             command += ["--dtype", "float32"]
         settings |= {
             "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gib(request)),

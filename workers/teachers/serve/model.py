@@ -41,6 +41,11 @@ class Model:
     """Of the safetensors files in the folder; 0 where it is not known."""
 
     @property
+    def quantized(self) -> bool:
+        """Whether its weights have fewer bits than what is computed with."""
+        return bool(self.config.get("quantization_config"))
+
+    @property
     def context_tokens(self) -> int | None:
         """The longest context that the model's configuration names."""
         text = self.config.get("text_config") or {}
