@@ -7,18 +7,23 @@ from sqlmodel import Session
 from service import training_files
 from service.errors import Conflict
 from service.models import DatasetVersion, Run, VersionState
-from service.store import batches, datasets, runs
+from service.store import batches, datasets, runs, teachers
+
+SERVER_KNOB = "teacher_server"
+"""The trainer's knob for an address. Who orders a training names a registered teacher, whose address was checked."""
 
 
 def order(session: Session, dataset: str, values: dict[str, Any]) -> tuple[Run, bool]:
     """Queue a training on a sealed version, `NAME@N` or `NAME`; return the run and whether it is new.
 
     `values` are the run's other columns; where they name uploaded `files`, those are checked and made a version first.
-    Raises NotFound for an unknown version, file or batch, and Conflict where the version is not sealed, empty, or not
-    to be trained on by its licence answer.
+    Raises NotFound for an unknown version, file, batch or teacher that is to score, and Conflict where the version is
+    not sealed, empty, or not to be trained on by its licence answer.
     """
     for batch_id in values["evaluation"]:
         batches.get(session, batch_id)
+    if server := values["config"].get(SERVER_KNOB):
+        teachers.asked(session, str(server))
     if asked := values.get("files"):
         training_files.check(session, training_files.TrainingFiles.model_validate(asked))
         return runs.order(session, values | {"dataset": dataset})

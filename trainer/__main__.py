@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-# Idle threads sleep instead of spinning: on a CPU shared with others spinning made a step ten times slower. And
-# nothing is reported to anybody. Both are read when torch and huggingface_hub are first imported.
+# Idle threads sleep instead of spinning: on a CPU shared with others spinning made a step ten times slower. Nothing is
+# reported to anybody. And that a part of TRL may change is our concern, not a warning in every run's log. They are read
+# when torch, huggingface_hub and TRL are first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import typer
 

@@ -58,8 +58,8 @@ class Base:
         return stated.group(1) if stated else None
 
 
-def find_base(name: str, revision: str | None) -> Base:
-    """Find the folder, or fetch the repository from the hub, and check it.
+def find_base(name: str, revision: str | None, *, weights: bool = True) -> Base:
+    """Find the folder, or fetch the repository from the hub, and check it; without `weights` all but those.
 
     Raises TrainerError: `student_not_found`, `student_unreadable`, `pickle_weights`, `remote_code`.
     """
@@ -69,21 +69,25 @@ def find_base(name: str, revision: str | None) -> Base:
             raise TrainerError(
                 "student_not_found", f"{name} is neither a folder here nor an id on the Hugging Face hub"
             )
-        path = _fetch(name, revision)
+        path = _fetch(name, revision, weights)
         commit = path.name
     try:
         config = json.loads((path / "config.json").read_bytes())
     except (OSError, ValueError) as error:
         raise TrainerError("student_unreadable", f"{name} has no readable config.json: {error}") from error
     _refuse_code(name, config)
-    _refuse_pickles(name, path)
+    if weights:
+        _refuse_pickles(name, path)
     return Base(name, path, commit, config)
 
 
-def find_teacher(name: str, revision: str | None) -> Base:
-    """Find a model that teaches on this machine, checked as a student's base is; its refusals begin with `teacher_`."""
+def find_teacher(name: str, revision: str | None, *, weights: bool = True) -> Base:
+    """Find a model that teaches during a training, checked as a student's base is.
+
+    Its refusals begin with `teacher_`. `weights=False`: somebody else holds them.
+    """
     try:
-        return find_base(name, revision)
+        return find_base(name, revision, weights=weights)
     except TrainerError as error:
         reason = error.reason.removeprefix("student_")
         raise TrainerError(f"teacher_{reason}", str(error).replace("another student", "another teacher")) from error
@@ -191,14 +195,13 @@ def _text_config(config: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _fetch(name: str, revision: str | None) -> Path:
+def _fetch(name: str, revision: str | None, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    unwanted = [*UNWANTED, *([] if weights else ["*.safetensors"])]
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=list(WANTED), ignore_patterns=list(UNWANTED))
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED), ignore_patterns=unwanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise TrainerError(
             "student_not_found", f"{name} is no folder here and cannot be fetched from the hub: {error}"

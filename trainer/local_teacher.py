@@ -15,8 +15,9 @@ ENTRIES = 128
 
 
 def named_teacher(config: Training) -> str | None:
-    """Return the local teacher that the settings name: `evaluation.teacher`, else the method's own."""
-    return config.evaluation.teacher or getattr(config, "teacher", None)
+    """Return the local teacher that the settings name: `evaluation.teacher`, else the method's own if it is here."""
+    elsewhere = getattr(config, "teacher_server", None) is not None
+    return config.evaluation.teacher or (None if elsewhere else getattr(config, "teacher", None))
 
 
 @contextmanager

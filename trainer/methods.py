@@ -24,7 +24,9 @@ METHODS: dict[str, Method] = {
     "sft": Method(sft.Config, sft.train, "Supervised fine-tuning on the teacher's traces."),
     "soft_label": Method(soft_label.Config, soft_label.train, "Learning the teacher's distribution over each token."),
     "on_policy": Method(
-        on_policy.Config, on_policy.train, "The student answers, and a teacher on this machine scores every token."
+        on_policy.Config,
+        on_policy.train,
+        "The student answers, and a teacher scores every token, here or on a vLLM server.",
     ),
     "staged": Method(staged.Config, staged.train, "The teacher's answers train an assistant, its answers the student."),
     "self": Method(

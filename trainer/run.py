@@ -17,7 +17,7 @@ from trainer.supervisor import Supervisor, is_main_process
 if TYPE_CHECKING:
     from trainer.examine import Given
 
-NOT_THE_TRAINING = {"evaluation", "keep_checkpoints", "license", "license_unknown", "name", "suffix"}
+NOT_THE_TRAINING = {"evaluation", "keep_checkpoints", "license", "license_unknown", "name", "suffix", "teacher_server"}
 """Settings that may change between two starts of one run: the student stays the same."""
 
 

@@ -18,6 +18,7 @@ from service.store.queue import LeaseLost
 from workers.database import AsyncDatabase
 from workers.evaluation import Leak, refuse_leaks, write_evaluation
 from workers.lease import held
+from workers.scored_by import scored_by
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ class Training:
         self._folder = (settings.data_dir / "runs" / run.id).resolve()
         self._evaluation = [*run.evaluation, *(version.split.get("eval_batches", []) if run.files else [])]
         """A validation file measures the student too, as far as its lines have references."""
+        self._environ = dict(os.environ)
+        """Of the trainer."""
         self._news: dict[str, dict[str, Any]] = {}
         """The newest event of each kind that is not in the database yet."""
         self._failure = ("", "")
@@ -90,7 +93,9 @@ class Training:
         # Whoever uploads a file for a training may learn from it; to pass it on is another matter.
         asked = {"license_unknown": "train"} if self._run.files else {}
         asked |= {"suffix": self._run.suffix} if self._run.suffix else {}
-        config.write_bytes(orjson.dumps(asked | self._run.config, option=orjson.OPT_INDENT_2))
+        asked |= self._run.config
+        asked |= scored_by(self._database.database, asked, self._settings.networks(), self._environ)
+        config.write_bytes(orjson.dumps(asked, option=orjson.OPT_INDENT_2))
         arguments = ["--student", self._run.student, "--out", str(self._folder), "--config", str(config)]
         if self._evaluation:
             evaluation = self._folder / "evaluation.parquet"
@@ -108,6 +113,7 @@ class Training:
         with (self._folder / "log.txt").open("ab") as log_file:
             process = await asyncio.create_subprocess_exec(
                 *command,
+                env=self._environ,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log_file,
                 start_new_session=True,

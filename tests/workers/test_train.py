@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from sqlmodel import select
 
-from service.errors import Conflict
+from service import training
+from service.errors import Conflict, NotFound
 from service.models import Event, Job, JobKind, JobState, Run, RunState
-from service.store import quantizations, runs
+from service.store import quantizations, runs, teachers
 from service.store.database import Database
 from tests.workers.help import ON_SQLITE
 from tests.workers.made import add_batch, order, questions, version
@@ -60,7 +61,8 @@ if config.get("crash"):
     raise RuntimeError("out of luck")
 if config.get("die"):
     os.kill(os.getpid(), signal.SIGKILL)
-(out / "report.json").write_text(json.dumps({"student": given.student, "arguments": sys.argv[1:]}))
+(out / "report.json").write_text(json.dumps({"student": given.student, "arguments": sys.argv[1:],
+    "key": os.environ.get("RETORT_TEACHER_API_KEY")}))
 emit("finished", report=str(out / "report.json"))
 '''
 
@@ -165,6 +167,27 @@ def test_a_run_that_fails_says_why(database, train, config, reason, detail):
     assert (run.state, run.reason) == (RunState.FAILED, reason)
     assert detail in run.detail
     assert job(database, run.id).state == JobState.FAILED
+
+
+def test_a_registered_teacher_scores_by_its_address_key_and_licence(database, train, settings, monkeypatch):
+    values = {"name": "big", "base_url": "http://127.0.0.1:9/v1", "model": "big", "license": "mit"}
+    with database.write() as session:
+        teachers.register(session, values | {"api_key_env": "KEY_OF_BIG"})
+    missing = train(teacher="some/teacher", teacher_server="big")
+    assert (missing.state, missing.reason) == ("failed", "not_prepared")
+    assert "KEY_OF_BIG is not set where the worker runs" in missing.detail
+    monkeypatch.setenv("KEY_OF_BIG", "secret")
+    run = train(teacher="some/teacher", teacher_server="big", temperature=1)
+    folder = settings.data_dir / "runs" / run.id
+    config = json.loads((folder / "config.json").read_bytes())
+    assert (config["teacher_server"], config["teacher_license"]) == ("http://127.0.0.1:9/v1", "mit")
+    assert run.report["key"] == "secret"
+    assert b"secret" not in (folder / "config.json").read_bytes()
+
+
+def test_a_run_is_scored_by_nobody_but_a_registered_teacher(database, sums):
+    with database.write() as session, pytest.raises(NotFound, match="no teacher is called 'http://far/v1'"):
+        training.order(session, "sums@1", {"evaluation": [], "config": {"teacher_server": "http://far/v1"}})
 
 
 def test_the_evaluation_holds_all_prompts_and_all_answers(database, train, settings):

@@ -1,4 +1,4 @@
-"""A real vLLM in front of the example's teacher: completions, soft labels then and later, and nothing left afterwards.
+"""A real vLLM in front of the example's teacher: answers, soft labels then and later, and nothing left afterwards.
 
 One file, because each server takes a minute to start, and tests of one file share it.
 """
@@ -16,6 +16,7 @@ import zstandard
 from service.soft_labels import NO_TOKEN
 from service.store.soft_labels import Unlabelled
 from service.teachers.protocol import Sampling, TeacherRefused
+from tests.trainer.tiny import make_row, write_dataset
 from tests.workers.teachers.served import TEACHER, serve_teacher
 from workers.teachers.openai_http import OpenAITeacher
 from workers.teachers.scoring import CannotScore, Scorer
@@ -141,6 +142,28 @@ def test_other_counts_than_those_of_the_answer_are_not_scored(teacher_server, ch
     with pytest.raises(CannotScore) as caught:
         again(teacher_server, {"temperature": 0, "max_tokens": 100}, 4, **changes)
     assert caught.value.reason == reason
+
+
+@pytest.mark.train
+def test_it_scores_what_a_student_says_while_that_is_trained(teacher_server, tmp_path):
+    # A student that is the teacher itself has nothing to learn; what little is left is rounding.
+    dataset = write_dataset(tmp_path / "dataset", [make_row(number) for number in range(8)])
+    base = TEACHER.with_name("student-base")
+    assert scored(teacher_server, dataset, TEACHER, tmp_path / "itself") < 0.001
+    assert scored(teacher_server, dataset, base, tmp_path / "another") > 0.1
+
+
+def scored(served, dataset, student, out):
+    """Train a student for one step and return the loss, the teacher's first 20 tokens against its own."""
+    command = [sys.executable, "-m", "trainer", "on_policy", str(dataset), "--student", str(student), "--out", str(out)]
+    knobs = {"teacher": TEACHER, "teacher_server": served.base_url, "teacher_license": "apache-2.0", "beta": 0}
+    knobs |= {"max_steps": 1, "batch_size": 4, "gradient_accumulation": 1, "reply_tokens_max": 16}
+    knobs |= {"evaluation.prompts_max": 1, "evaluation.tokens_max": 1, "evaluation.base": False}
+    command += [part for knob, value in knobs.items() for part in ("--set", f"{knob}={value}")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = [orjson.loads(line) for line in done.stdout.splitlines()]
+    return next(event["loss"] for event in told if event["event"] == "step")
 
 
 def test_stopping_it_while_it_loads_ends_well_and_leaves_nothing():

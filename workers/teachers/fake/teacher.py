@@ -79,27 +79,32 @@ class FakeTeacher:
         return Reply(200, orjson.dumps(reply), wait_s=self._latency_s() + slow_s, fault=fault)
 
     def score(self, body: bytes, authorization: bytes) -> Reply:
-        """Return the reply to one call of /v1/completions whose prompt is token ids, having counted it."""
+        """Return the reply to one call of /v1/completions whose prompts are token ids, having counted it."""
         self.calls += 1
         try:
             request = orjson.loads(body)
-            ids = [int(token) for token in request["prompt"]]
+            given = request["prompt"]
+            prompts = [[int(token) for token in ids] for ids in (given if isinstance(given[0], list) else [given])]
             k = int(request.get("prompt_logprobs") or 0)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, IndexError) as error:
             self._count("", None, "bad_request", 0)
             return Reply(*errors.error(400, f"prompt: expected token ids ({error})", "BadRequestError"))
-        fault = self._fate.of(self.calls, SCORED)
-        refusal = errors.of_fault(fault) if fault else self._refusal(request, " x" * len(ids), authorization)
+        fault, longest = self._fate.of(self.calls, SCORED), max(map(len, prompts))
+        refusal = errors.of_fault(fault) if fault else self._refusal(request, " x" * longest, authorization)
         if refusal:
             self._count(SCORED, 1, fault.kind.value if fault else f"http_{refusal[0]}", 0)
             return Reply(*refusal, wait_s=self._latency_s())
-        choice: dict[str, Any] = {"index": 0, "text": " x", "logprobs": None, "finish_reason": "length"}
-        choice["prompt_logprobs"] = vocabulary.prompt_logprobs(ids, k) if k else None
-        self._count(SCORED, 1, fault.kind.value if fault else "ok", 1)
-        usage = {"prompt_tokens": len(ids), "completion_tokens": 1, "total_tokens": len(ids) + 1}
+        like = {"text": " x", "logprobs": None, "finish_reason": "length"}
+        choices = [
+            {"index": index, **like, "prompt_logprobs": vocabulary.prompt_logprobs(ids, k) if k else None}
+            for index, ids in enumerate(prompts)
+        ]
+        self._count(SCORED, len(choices), fault.kind.value if fault else "ok", len(choices))
+        asked = sum(map(len, prompts))
+        usage = {"prompt_tokens": asked, "completion_tokens": len(choices), "total_tokens": asked + len(choices)}
         reply = {"id": "cmpl-fake", "object": "text_completion", "created": 0, "model": self.model}
         return Reply(
-            200, orjson.dumps({**reply, "choices": [choice], "usage": usage}), wait_s=self._latency_s(), fault=fault
+            200, orjson.dumps({**reply, "choices": choices, "usage": usage}), wait_s=self._latency_s(), fault=fault
         )
 
     def tokenize(self, body: bytes, authorization: bytes) -> Reply:
