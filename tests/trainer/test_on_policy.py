@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.trainer.process import start
 from tests.trainer.tiny import make_row, write_dataset, write_student
 from trainer.dataset import open_folder
 from trainer.errors import Interrupted, TrainerError
@@ -32,10 +34,10 @@ def write(folder: Path) -> Path:
 
 @pytest.mark.train
 @pytest.mark.filterwarnings("ignore")  # of vLLM, which TRL imports here where it is installed
-def test_a_run_answers_is_scored_stops_and_goes_on(tmp_path: Path, student: Path, teacher: Path) -> None:
+def test_a_run_answers_is_scored_stops_is_killed_and_goes_on(tmp_path: Path, student: Path, teacher: Path) -> None:
     config = Config.model_validate(
         {"student": str(student), "teacher": str(teacher), "teacher_license": "apache-2.0"}
-        | {"max_steps": 5, "batch_size": 4, "gradient_accumulation": 2, "learning_rate": 0.01}
+        | {"max_steps": 12, "save_steps": 3, "batch_size": 4, "gradient_accumulation": 2, "learning_rate": 0.01}
         | {"beta": 0.5, "reply_tokens_max": 6}
         | {"evaluation": {"prompts_max": 1, "tokens_max": 4, "base": False}}
     )
@@ -46,20 +48,27 @@ def test_a_run_answers_is_scored_stops_and_goes_on(tmp_path: Path, student: Path
         first.stop_asked = event["event"] == "step" or first.stop_asked
 
     first = Supervisor(listener=stop_after_one)
-    with pytest.raises(Interrupted, match="after step 2 of 5"):
+    with pytest.raises(Interrupted, match="after step 2 of 12"):
         run("on_policy", config, dataset, out, Given(), first)
     asked = next(event for event in told if event["event"] == "prompts")
     assert (asked["prompts"], asked["reply_tokens_max"]) == (12, 6)
 
+    settings = tmp_path / "config.json"
+    settings.write_text(config.model_dump_json())
+    killed = start(tmp_path, "on_policy", dataset, "--out", out, "--config", settings)
+    killed.wait_for(lambda event: event.get("step") == 7)
+    killed.signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+
     told.clear()
     run("on_policy", config, dataset, out, Given(), Supervisor(listener=told.append))
     steps = [event for event in told if event["event"] == "step"]
-    assert [event["step"] for event in steps] == [3, 4, 5]
+    assert [event["step"] for event in steps] in (list(range(7, 13)), list(range(10, 13))), "from a checkpoint on"
     assert all(event["loss"] > 0 and event["tokens"] > 0 for event in steps)
     report = Report.model_validate_json((out / "report.json").read_bytes())
     assert report.trained.details == {"prompts": 12, "reply_tokens_max": 6}
     assert [entry["license"] for entry in report.lineage.teachers] == ["apache-2.0", "apache-2.0"]
-    assert [look.step for look in report.trained.watched] == [0, 1, 2, 3, 4, 5], "across the stop"
+    assert [look.step for look in report.trained.watched] == [0, *range(1, 13)], "across the stops"
     assert report.held_out["eval split"].distribution == f"{teacher.name} on this machine"
     assert str(teacher) in (out / "student" / "README.md").read_text()
 
