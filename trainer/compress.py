@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from trainer.base import load_model, load_tokenizer
 from trainer.errors import TrainerError
+from trainer.finish import share_weights
 
 Bits = Literal[4, 8]
 KEPT_BESIDE = ("generation_config.json", "chat_template.jinja")
@@ -71,6 +72,7 @@ def compress(student: Path, target: Path, wish: Compression) -> int | None:
     model.save_pretrained(partial)
     compressor.update_config(str(partial))
     tokenizer.save_pretrained(partial)
+    share_weights(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return size

@@ -1,6 +1,7 @@
 """The end of a training: the student's folder, whole or not there at all, and `training.json` beside it."""
 
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def _save(trainer: Any, prepared: Prepared, target: Path) -> None:
     if prepared.base.dtype in HALF and AutoConfig.from_pretrained(target).dtype != prepared.base.dtype:
         # Trained in fp32, served as its base is: at half the size.
         load_model(target, prepared.base.dtype, "cpu").save_pretrained(target)
+    share_weights(target)
+
+
+def share_weights(student: Path) -> None:
+    """Let whoever may read a model's configuration read its weights: safetensors writes them for their owner alone,
+    and a server often runs as somebody else."""
+    mode = stat.S_IMODE((student / "config.json").stat().st_mode)
+    for weights in student.glob("*.safetensors"):
+        weights.chmod(mode)
 
 
 def _merge(model: Any, prepared: Prepared, target: Path) -> None:

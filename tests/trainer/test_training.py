@@ -137,6 +137,7 @@ def test_the_student_is_a_whole_model_and_nothing_else_is_left(finished: Finishe
     assert AutoTokenizer.from_pretrained(folder).chat_template
     assert not [file.name for file in folder.iterdir() if file.suffix in (".bin", ".pt", ".pth")]
     assert "model-index:" in (folder / "README.md").read_text()
+    assert len({file.stat().st_mode for file in folder.iterdir()}) == 1, "a server of another user reads all or nothing"
     assert {path.name for path in finished.out.iterdir()} == {
         ".lock", "answers.parquet", "curves.svg", "events.jsonl", "gap-test.png", "gap-test.svg", "report.html",
         "report.json", "report.md", "run.json", "student", "training.json",
@@ -202,6 +203,7 @@ def test_a_finished_student_is_made_smaller_and_what_that_costs_is_measured(fini
         ("int4", "greedy", 16),
         ("int4", "sampled", 16),
     ]
+    assert len({file.stat().st_mode for file in (out / "student-int4").iterdir()}) == 1
     card = (out / "student-int4" / "README.md").read_text()
     assert "## int4: weights in 4 bits" in card
     assert "## Licence and duties" in card
