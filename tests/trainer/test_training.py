@@ -4,6 +4,8 @@ import fcntl
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from service import launching
 from tests.trainer.process import Trainer, start
 from tests.trainer.tiny import make_row, write_dataset, write_student
 from trainer.dataset import open_folder
@@ -252,6 +255,24 @@ def test_interrupted_and_killed_a_run_ends_as_if_nothing_had_been(finished: Fini
     assert third.wait() == 3
     assert json.loads((out / "training.json").read_text())["steps"] == STEPS
     assert are_equal(weights(out), weights(finished.out))
+
+
+def test_two_processes_learn_together_what_one_learns_alone(finished: Finished, tmp_path: Path) -> None:
+    import torch
+
+    out = tmp_path / "run"
+    command = [sys.executable, *launching.command({"processes": 2}), "trainer", "sft", finished.dataset]
+    knobs = (*KNOBS, "batch_size=4", "evaluation.prompts_max=1", "evaluation.base=false", "evaluation.perturbations=[]")
+    command += ["--student", finished.student, "--out", out, *(part for knob in knobs for part in ("--set", knob))]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    losses, alone = ([e["loss"] for e in told if e["event"] == "step"] for told in (events, finished.events))
+    assert losses == pytest.approx(alone, abs=1e-3), "each step told once, of both"
+    together, before = weights(out), weights_of(finished.student)
+    for name, tensor in weights(finished.out).items():
+        moved = (tensor - before[name]).abs().max()
+        assert torch.allclose(together[name], tensor, atol=0.02 * float(moved)), name
 
 
 def test_a_refusal_is_exit_2_with_one_event(dataset: Build, student: Path, tmp_path: Path) -> None:
