@@ -1,28 +1,37 @@
 """Filter `select`: keep K of N, by chance, order, length, difficulty or difference; balanced and capped."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from filters.base import Filter
 from filters.sample import Sample
 from filters.verdict import KEEP, Verdict, reject
 
+Numbers = NDArray[Any]
 By = Literal["random", "order", "shortest", "longest", "hardest", "easiest", "diversity"]
 
+KEPT, NOT_SELECTED, CAPPED, TOO_EASY = range(4)
 
-class _Seen(NamedTuple):
-    """What is remembered of a sample: a dataset's texts would not fit in memory."""
 
-    id: int
-    prompt_id: int
-    chars: int
-    category: str
-    tries: int | None
-    group: int
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is remembered of the samples, a number each: a dataset's texts would not fit in memory."""
+
+    drawn: Numbers
+    """Two numbers each, from the seed and the sample's id: chance."""
+    prompts: Numbers
+    chars: Numbers
+    categories: Numbers
+    tries: Numbers
+    """Answers that there were to the sample's prompt; 0 where nobody knows."""
+    likeness: Numbers
 
 
 class Select(Filter):
@@ -54,65 +63,78 @@ class Select(Filter):
         return self.by in ("shortest", "longest")
 
     def judge(self, samples: Iterable[Sample]) -> Iterator[Verdict]:
-        """Read all samples, keeping some sixty bytes of each, then yield the verdicts in order."""
-        seen = [self._seen(sample) for sample in samples]
-        came = Counter(one.prompt_id for one in seen)
-        verdicts: dict[int, Verdict] = {}
-        ranks = [self._rank(one, place, came) for place, one in enumerate(seen)]
-        of_prompt: Counter[int] = Counter()
-        left = []
-        for place in sorted(range(len(seen)), key=ranks.__getitem__):
-            one = seen[place]
-            rate = _rate(one, came)
-            of_prompt[one.prompt_id] += 1
-            if rate is not None and rate > self.pass_rate_max:
-                detail = f"{came[one.prompt_id]} of {one.tries} answers to its prompt came this far"
-                verdicts[place] = reject("too_easy", detail, pass_rate=round(rate, 4))
-            elif self.per_prompt is not None and of_prompt[one.prompt_id] > self.per_prompt:
-                verdicts[place] = reject("per_prompt_cap", f"the prompt has {self.per_prompt} samples already")
-            else:
-                left.append(place)
+        """Read all samples, 150 bytes of each at most (measured at 200,000), then yield the verdicts in order."""
+        seen = self._read(samples)
+        _, prompt, sizes = np.unique(seen.prompts, return_inverse=True, return_counts=True)
+        came = sizes[prompt]
+        known = seen.tries > 0
+        rates = np.minimum(1.0, came / np.maximum(seen.tries, 1))
+        found = np.full(len(prompt), KEPT, np.uint8)
+        ranked = self._ranked(seen, rates, known)
+        if self.per_prompt is not None:
+            found[ranked[_turns(prompt[ranked]) >= self.per_prompt]] = CAPPED
+        found[known & (rates > self.pass_rate_max)] = TOO_EASY
+        left = ranked[found[ranked] == KEPT]
         if self.by == "diversity":
-            left = _in_turn(left, [one.group for one in seen])
+            left = _in_turn(left, seen.likeness)
         if self.balance:
-            left = _in_turn(left, [one.category for one in seen])
-        for place in left[self.count :] if self.count is not None else ():
-            verdicts[place] = reject("not_selected", f"not among the {self.count} drawn ({self.by})")
-        for place in range(len(seen)):
-            yield verdicts.get(place, KEEP)
+            left = _in_turn(left, seen.categories)
+        if self.count is not None:
+            found[left[self.count :]] = NOT_SELECTED
+        verdicts = {
+            KEPT: KEEP,
+            NOT_SELECTED: reject("not_selected", f"not among the {self.count} drawn ({self.by})"),
+            CAPPED: reject("per_prompt_cap", f"the prompt has {self.per_prompt} samples already"),
+        }
+        for place, kind in enumerate(found):
+            if kind == TOO_EASY:
+                detail = f"{came[place]} of {seen.tries[place]} answers to its prompt came this far"
+                yield reject("too_easy", detail, pass_rate=round(float(rates[place]), 4))
+            else:
+                yield verdicts[int(kind)]
 
-    def _seen(self, sample: Sample) -> _Seen:
-        chars = len(sample.reasoning) + len(sample.response)
-        group = _likeness(sample.prompt_text) if self.by == "diversity" else 0
-        return _Seen(sample.id, sample.prompt_id, chars, sample.category, sample.tries, group)
+    def _read(self, samples: Iterable[Sample]) -> _Seen:
+        drawn, prompts, chars, categories, tries, likeness = (array(code) for code in "QqqqqQ")
+        numbers: dict[str, int] = {}
+        for sample in samples:
+            drawn.frombytes(hashlib.blake2b(f"{self.seed}:{sample.id}".encode(), digest_size=16).digest())
+            prompts.append(sample.prompt_id)
+            chars.append(len(sample.reasoning) + len(sample.response))
+            categories.append(numbers.setdefault(sample.category, len(numbers)))
+            tries.append(sample.tries or 0)
+            likeness.append(_likeness(sample.prompt_text) if self.by == "diversity" else 0)
+        columns = (np.asarray(column) for column in (prompts, chars, categories, tries, likeness))
+        # As the bytes stand in the hash, whatever order this machine keeps them in.
+        return _Seen(np.asarray(drawn).view(">u8").reshape(-1, 2), *columns)
 
-    def _rank(self, one: _Seen, place: int, came: Counter[int]) -> tuple[Any, ...]:
-        """Return what samples are sorted by; equals fall to chance, which the seed and the id decide."""
-        if self.by == "order":
-            return (place,)
-        drawn = hashlib.blake2b(f"{self.seed}:{one.id}".encode(), digest_size=16).digest()
-        if self.by in ("shortest", "longest"):
-            return (one.chars if self.by == "shortest" else -one.chars, drawn, place)
-        if self.by in ("hardest", "easiest"):
-            rate = _rate(one, came)
-            known = 0.0 if rate is None else rate
-            return (rate is None, known if self.by == "hardest" else -known, drawn, place)
-        return (drawn, place)
+    def _ranked(self, seen: _Seen, rates: Numbers, known: Numbers) -> Numbers:
+        """Return the places of the samples, first choice first; equals fall to chance."""
+        chance = [seen.drawn[:, 1], seen.drawn[:, 0]]  # what decides first stands last
+        match self.by:
+            case "order":
+                return np.arange(len(known))
+            case "shortest" | "longest":
+                return np.lexsort([*chance, seen.chars if self.by == "shortest" else -seen.chars])
+            case "hardest" | "easiest":
+                wanted = np.where(known, rates if self.by == "hardest" else -rates, 0.0)
+                return np.lexsort([*chance, wanted, ~known])
+            case _:
+                return np.lexsort(chance)
 
 
-def _rate(one: _Seen, came: Counter[int]) -> float | None:
-    """Return the share of a prompt's answers that came this far, None where nobody knows how many there were."""
-    return min(1.0, came[one.prompt_id] / one.tries) if one.tries else None
-
-
-def _in_turn(places: list[int], groups: Sequence[Hashable]) -> list[int]:
+def _in_turn(places: Numbers, groups: Numbers) -> Numbers:
     """Sort so that the first of every group come before all second ones, and else as they were."""
-    taken: Counter[Hashable] = Counter()
-    turns = {}
-    for place in places:
-        turns[place] = taken[groups[place]]
-        taken[groups[place]] += 1
-    return sorted(places, key=turns.__getitem__)
+    return places[np.argsort(_turns(groups[places]), kind="stable")]
+
+
+def _turns(groups: Numbers) -> Numbers:
+    """Return how many of the same group stand before each."""
+    together = np.argsort(groups, kind="stable")
+    placed = groups[together]
+    first = np.flatnonzero(np.append(True, placed[1:] != placed[:-1])[: len(placed)])
+    turns = np.empty(len(groups), np.int64)
+    turns[together] = np.arange(len(groups)) - np.repeat(first, np.diff(np.append(first, len(groups))))
+    return turns
 
 
 def _likeness(text: str) -> int:

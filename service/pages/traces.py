@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from service import origins
 from service.access import CallerDep
 from service.api.deps import After, DatabaseDep
 from service.api.shapes.traces import TraceDetail, VerdictOut
@@ -97,9 +98,10 @@ def one(
         trace = trace_detail(session, trace_id)
         standing = reviews.standing_reviews(reviews.of_trace(session, trace_id))
         answers = traces.answers_count(session, trace.prompt_id)
+        origin = origins.of(session, trace_id, parents=0)
     twins = [_twin(database, trace, verdict) for verdict in trace.verdicts]
     values = {"trace": trace, "judged": list(zip(trace.verdicts, twins, strict=True)), "answers": answers}
-    values |= {"author": author(request, caller), "last": standing[-1] if standing else None}
+    values |= {"origin": origin, "author": author(request, caller), "last": standing[-1] if standing else None}
     return page("trace.html", **values, wanted=said(asked).asked(), as_text=shown == "text")
 
 
