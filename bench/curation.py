@@ -27,6 +27,7 @@ from bench.filters import QUESTIONS, traces
 from filters.recipe import Recipe
 from filters.verdict import Outcome
 from filters.verifiers.pool import Pool
+from filters.verifiers.staff import Staff
 from service import benchmarks
 from service.api.shapes.datasets import VersionIn
 from service.caller import ANYBODY, Caller
@@ -99,7 +100,7 @@ def recipes(database: Database, settings: Settings, batch_id: str, filters: list
         faster, cheaper = (once / twice for once, twice in zip(first, again, strict=True))
         print(f"{what}: {faster:.1f} times as fast, {cheaper:.1f} times less CPU", flush=True)
     start = time.perf_counter()
-    found = preview(database, settings, [batch_id], Recipe.parse({"filters": filters}), 200)
+    found = preview(database, settings, Staff(), [batch_id], Recipe.parse({"filters": filters}), 200)
     print(f"preview on {found.input} traces: {time.perf_counter() - start:.2f} s", flush=True)
 
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
+from filters.verifiers.staff import Staff
 from service import errors, metrics, openai, pages
 from service.access import by_method
 from service.api import (
@@ -51,8 +52,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database.create()
         sweep(database)
         sweep_uploads(settings)
+        app.state.staff = Staff()
         async with upstream.client(settings) as app.state.upstream, told(database):
             yield
+        app.state.staff.dismiss()
         database.close()
 
     app = FastAPI(

@@ -16,6 +16,7 @@ from filters.recipe import Recipe, RecipeError
 from filters.sample import Sample
 from filters.stages import Judged, run
 from filters.verdict import Outcome
+from filters.verifiers.staff import Staff
 from service.acts import Act
 from service.api.shapes.datasets import ControlIn, PreviewExample, PreviewOut, VersionIn
 from service.caller import Caller
@@ -125,8 +126,13 @@ WINDOWS = 20
 """Places in a batch that a preview looks at: prompts of a kind often lie together, so one stretch would mislead."""
 
 
-def preview(database: Database, settings: Settings, batch_ids: list[str], recipe: Recipe, sample: int) -> PreviewOut:
-    """Judge about `sample` traces, spread evenly over the batches; near-duplicates look rarer than they are."""
+def preview(
+    database: Database, settings: Settings, staff: Staff, batch_ids: list[str], recipe: Recipe, sample: int
+) -> PreviewOut:
+    """Judge about `sample` traces, spread evenly over the batches; near-duplicates look rarer than they are.
+
+    `staff` keeps the verifiers' processes for the next preview.
+    """
     with database.read() as session:
         for batch_id in batch_ids:
             batches.get(session, batch_id)
@@ -137,7 +143,9 @@ def preview(database: Database, settings: Settings, batch_ids: list[str], recipe
         samples = list(_spread(session, batch_ids, sample, earlier))
     funnel, examples = Funnel(recipe), list[PreviewExample]()
     shown = Counter[tuple[str, str]]()
-    for judged in run(recipe, samples, reuse):
+    with staff.lent():
+        all_judged = list(run(recipe, samples, reuse))
+    for judged in all_judged:
         funnel.add(judged)
         why = judged.verdict
         if judged.outcome == Outcome.REJECT and len(examples) < EXAMPLES_MAX:

@@ -6,17 +6,16 @@ Works from any thread. Children end with the parent: their stdin closes, and on 
 
 import hashlib
 import os
-import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import wait
 from typing import Self, cast
 
 from filters.verdict import Verdict, abstain
 from filters.verifiers.child import load
 from filters.verifiers.process import START_TIMEOUT_S, Child, Job
+from filters.verifiers.staff import MEMORY_BYTES, REGISTRY, Staff, lent
 
 Item = tuple[str, str, str]
 """Verifier, response, reference."""
@@ -31,8 +30,6 @@ BATCH = 16
 """Items in one message: the pipe's cost vanishes beside a few ms for each item."""
 TRIES = 2
 """A child that dies by itself (out of memory, a bug in C) may not have died of its item; twice is no accident."""
-CHILD_ITEMS_MAX = 5000
-"""sympy's caches grow; a fresh process every few thousand items keeps memory flat."""
 REMEMBERED = 4096
 """Verdicts kept for equal items: the n answers to one prompt stand close together."""
 
@@ -42,26 +39,25 @@ class PoolError(RuntimeError):
 
 
 class Pool:
-    """Children that judge; started as they are needed, ended by `close()` or the end of a `with` block."""
+    """Children that judge; started as they are needed, ended by `close()` or the end of a `with` block.
+
+    Where a `Staff` was lent to this thread, they are hired from it and go back to it.
+    """
 
     def __init__(
         self,
         *,
         timeout_s: float = 5.0,
         processes: int | None = None,
-        memory_bytes: int = 2 << 30,
-        registry: str = "filters.verifiers:VERIFIERS",
+        memory_bytes: int = MEMORY_BYTES,
+        registry: str = REGISTRY,
     ):
         self.timeout_s = timeout_s
         self.processes = processes or min(PROCESSES_MAX, _cores())
-        self._memory_bytes = memory_bytes
-        self._registry = registry
         self._verifiers = load(registry)
-        self._idle: list[Child] = []
-        self._closed = False
-        self._lock = threading.Lock()
-        # The kernel ends a child with the *thread* that started it, so one thread that lives as long as the pool does.
-        self._starter = ThreadPoolExecutor(1, "verifier-starter")
+        lender = lent(registry, memory_bytes)
+        self._staff = lender or Staff(registry, memory_bytes)
+        self._borrowed = lender is not None
 
     def __enter__(self) -> Self:
         return self
@@ -70,12 +66,9 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """End all idle children; those in use end with the generator that uses them."""
-        with self._lock:
-            idle, self._idle, self._closed = self._idle, [], True
-        for child in idle:
-            child.kill()
-        self._starter.shutdown()
+        """End all idle children that are its own; those in use end with the generator that uses them."""
+        if not self._borrowed:
+            self._staff.dismiss()
 
     def verify(self, verifier: str, response: str, reference: str) -> Verdict:
         """Judge one response."""
@@ -112,19 +105,6 @@ class Pool:
                     return
         finally:
             team.disband()
-
-    def _hire(self) -> Child:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._starter.submit(Child, self._registry, self._memory_bytes).result()
-
-    def _release(self, child: Child) -> None:
-        with self._lock:
-            if child.judged < CHILD_ITEMS_MAX and not self._closed:
-                self._idle.append(child)
-                return
-        child.kill()
 
 
 class _Team:
@@ -185,7 +165,7 @@ class _Team:
     def _hand_out(self) -> None:
         wanted = min(self._pool.processes, -(-len(self._todo) // 4))
         while len(self._children) < wanted:
-            self._children.append(self._pool._hire())
+            self._children.append(self._pool._staff.hire())
         free = [child for child in self._children if child.ready and not child.jobs]
         for child in free:
             share = min(BATCH, -(-len(self._todo) // len(self._children)))
@@ -220,7 +200,7 @@ class _Team:
         """Give idle children back to the pool; end those that are still at work for nobody."""
         for child in self._children:
             if child.ready and not child.jobs:
-                self._pool._release(child)
+                self._pool._staff.release(child)
             else:
                 child.kill()
 

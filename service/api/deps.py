@@ -1,9 +1,10 @@
-"""What routes ask for: the database and the settings of the running app."""
+"""What routes ask for: the database, the settings and the verifiers' processes of the running app."""
 
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
+from filters.verifiers.staff import Staff
 from service.errors import Problem
 from service.settings import Settings
 from service.store.database import Database
@@ -17,8 +18,13 @@ def _settings(request: Request) -> Settings:
     return request.app.state.settings
 
 
+def _staff(request: Request) -> Staff:
+    return request.app.state.staff
+
+
 DatabaseDep = Annotated[Database, Depends(_database)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+StaffDep = Annotated[Staff, Depends(_staff)]
 
 
 def _limit(settings: SettingsDep, limit: Annotated[int, Query(ge=1)] = 50) -> int:

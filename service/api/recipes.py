@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from filters.recipe import FILTERS
-from service.api.deps import DatabaseDep, SettingsDep
+from service.api.deps import DatabaseDep, SettingsDep, StaffDep
 from service.api.shapes.datasets import PreviewIn, PreviewOut
 from service.curation import parse_recipe, preview
 
@@ -19,6 +19,6 @@ def filters() -> dict[str, Any]:
 
 
 @router.post("/preview", response_model=PreviewOut)
-def preview_recipe(body: PreviewIn, database: DatabaseDep, settings: SettingsDep) -> PreviewOut:
+def preview_recipe(body: PreviewIn, database: DatabaseDep, settings: SettingsDep, staff: StaffDep) -> PreviewOut:
     """Judge a sample of the batches' traces by a recipe: the funnel before the commitment. Nothing is stored."""
-    return preview(database, settings, body.batches, parse_recipe(body.recipe), body.sample)
+    return preview(database, settings, staff, body.batches, parse_recipe(body.recipe), body.sample)

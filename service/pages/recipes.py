@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from filters.recipe import FILTERS
+from filters.verifiers.staff import Staff
 from service import curation
 from service.access import CallerDep, may
-from service.api.deps import DatabaseDep, SettingsDep
+from service.api.deps import DatabaseDep, SettingsDep, StaffDep
 from service.api.shapes.datasets import PreviewExample, PreviewOut, VersionIn
 from service.caller import Caller
 from service.errors import Problem, TooLarge
@@ -61,17 +62,17 @@ def editor(request: Request, database: DatabaseDep, caller: CallerDep, version: 
 
 
 @router.post("")
-def judged(sent: Sent, database: DatabaseDep, settings: SettingsDep, caller: CallerDep) -> Response:
+def judged(sent: Sent, database: DatabaseDep, settings: SettingsDep, staff: StaffDep, caller: CallerDep) -> Response:
     """Show the editor with the funnel of a sample: what a browser without JavaScript asks for."""
     draft = read(sent)
-    return _shown(database, caller, draft, **_funnel(database, settings, draft))
+    return _shown(database, caller, draft, **_funnel(database, settings, staff, draft))
 
 
 @router.post("/funnel")
-def funnel(sent: Sent, database: DatabaseDep, settings: SettingsDep) -> Response:
+def funnel(sent: Sent, database: DatabaseDep, settings: SettingsDep, staff: StaffDep) -> Response:
     """Show the funnel alone."""
     draft = read(sent)
-    return page("recipe_funnel.html", draft=draft, **_funnel(database, settings, draft))
+    return page("recipe_funnel.html", draft=draft, **_funnel(database, settings, staff, draft))
 
 
 @router.get("/recipe.json")
@@ -108,14 +109,14 @@ def _order(draft: Draft) -> VersionIn:
         raise Problem("the order cannot be read", wrong) from error
 
 
-def _funnel(database: Database, settings: Settings, draft: Draft) -> dict[str, Any]:
+def _funnel(database: Database, settings: Settings, staff: Staff, draft: Draft) -> dict[str, Any]:
     """Judge a sample; without batches or with a recipe that cannot stand there is nothing to judge."""
     recipe = draft.recipe()
     if recipe is None or not draft.batches:
         return {"found": None}
     began = time.perf_counter()
     try:
-        found = curation.preview(database, settings, draft.batches, recipe, draft.sample)
+        found = curation.preview(database, settings, staff, draft.batches, recipe, draft.sample)
     except (Problem, ValueError) as error:
         draft.note(error if isinstance(error, Problem) else Problem(str(error)))
         return {"found": None}

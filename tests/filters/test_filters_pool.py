@@ -11,6 +11,7 @@ import pytest
 
 from filters.verdict import KEEP, abstain
 from filters.verifiers.pool import READ_AHEAD, Pool, PoolError
+from filters.verifiers.staff import Staff
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -197,6 +198,23 @@ def test_closing_the_pool_ends_idle_children(strange):
     pid = pool.verify("strange", "tell:", "reference").evidence["pid"]
     pool.close()
     assert gone(pid)
+
+
+def test_lent_children_judge_for_one_pool_after_the_other_and_end_once_nobody_comes(strange):
+    made = strange()
+    staff = Staff(made._staff.registry, made._staff.memory_bytes, idle_s=3)
+    pids = set()
+    with staff.lent():
+        for _ in range(2):
+            with strange() as pool:
+                pids.add(pool.verify("strange", "tell:", "reference").evidence["pid"])
+    (pid,) = pids
+    assert not gone(pid, within_s=0)
+    assert gone(pid)
+    with staff.lent(), strange() as pool:
+        again = pool.verify("strange", "tell:", "reference").evidence["pid"]
+    staff.dismiss()
+    assert gone(again)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

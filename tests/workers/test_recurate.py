@@ -4,6 +4,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from filters.recipe import Recipe
+from filters.verifiers.staff import Staff
 from service.curation import preview
 from service.models import Batch, DatasetVersion, JobKind, Prompt, Trace, VerdictRow, VersionState
 from service.store import batches
@@ -131,5 +132,5 @@ def test_what_an_earlier_version_says_is_taken_from_its_ledger_until_something_n
 def test_a_preview_asks_no_filter_that_an_earlier_version_asked(database, curate, settings, batch):
     plant(database, curate("first", [batch], [strict(41), {"kind": "select", "count": 20}]))
     recipe = Recipe.parse({"filters": [{"kind": "repetition"}, strict(41)]})
-    found = preview(database, settings, [batch], recipe, 60)
+    found = preview(database, settings, Staff(), [batch], recipe, 60)
     assert {example.detail for example in found.examples} == {PLANTED}
