@@ -154,8 +154,8 @@ _QUESTIONS = (
         f"The student of *verified* goes on for {MORE_STEPS} steps: on its own answers, every token scored by the "
         "teacher (`on_policy`, `beta` 0.5); or on the teacher's answers for as many tokens of prompt and reply, with "
         "hard or with soft labels (T = 1). All three at a rate of 1e-4, which `on_policy` picks for this student by "
-        "itself: in an earlier round at 1e-3 all three lost (2.4 points on-policy, 2.0 and 4.7 off-policy, greedy), and "
-        "two seeds of `on_policy` at 1e-4 were looked at before it was chosen.",
+        "itself: in an earlier round at 1e-3 all three lost (2.4 points on-policy, 2.0 and 4.7 off-policy, greedy), "
+        "and two seeds of `on_policy` at 1e-4 were looked at before it was chosen.",
         (
             Line("before", "verified"),
             Line("off-policy, hard", "off-policy", against=("before",)),
