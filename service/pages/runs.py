@@ -26,8 +26,14 @@ EVENTS_PAGE, EVENTS_MAX = 5000, 20_000
 """A trainer tells of every tenth step or so: 20,000 events are days of training."""
 FILES = ("report.html", "report.md", "report.json", "log.txt", "events.jsonl")
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
-CURVES = {"step": "train", "eval_loss": "eval"}
-"""Events that tell a loss, and what its line is called."""
+CURVES = {
+    "Loss": {("step", "loss"): "train", ("eval_loss", "loss"): "eval"},
+    "Distance to the teacher": {
+        ("teacher_distance", "kl"): "KL in nats",
+        ("teacher_distance", "agreement"): "agreement",
+    },
+}
+"""Charts of a training, by title: events and their field, and what their line is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ def _values(database: Database, settings: Settings, run_id: str) -> dict[str, An
         "run": run,
         "ended": run.state in ENDED,
         "far": how_far(counted[-1] if counted else run.progress),
-        "chart": _losses(told),
+        "curves": [(title, drawn) for title, lines in CURVES.items() if (drawn := _curve(told, lines))],
         "report": report,
         "tables": {name: tables(measured) for name, measured in report.sets.items()} if report else {},
         "figures": found,
@@ -119,12 +125,13 @@ def _events_on_disk(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _losses(told: list[dict[str, Any]]) -> Chart | None:
-    series: dict[str, list[tuple[float, float]]] = {name: [] for name in CURVES.values()}
+def _curve(told: list[dict[str, Any]], lines: dict[tuple[str, str], str]) -> Chart | None:
+    series: dict[str, list[tuple[float, float]]] = {name: [] for name in lines.values()}
     for event in told:
         if event.get("event") == "stage":  # steps begin anew: the lines are those of the newest stage
-            series = {name: [] for name in CURVES.values()}
-        name, step, loss = CURVES.get(str(event.get("event"))), event.get("step"), event.get("loss")
-        if name and isinstance(step, int | float) and isinstance(loss, int | float):
-            series[name].append((step, loss))
+            series = {name: [] for name in lines.values()}
+        for (kind, field), name in lines.items():
+            step, value = event.get("step"), event.get(field)
+            if event.get("event") == kind and isinstance(step, int | float) and isinstance(value, int | float):
+                series[name].append((step, value))
     return chart(series)

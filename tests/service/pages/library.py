@@ -457,4 +457,6 @@ def _events() -> list[Event]:
             found.append({"event": "step", "step": step, "total": 400, "loss": loss, "subject": run_id} | pace)
             if step % 50 == 0:
                 found.append({"event": "eval_loss", "step": step, "loss": round(loss + 0.11, 4), "subject": run_id})
+                apart = {"kl": round(0.8 * 0.5 ** (step / 120), 4), "agreement": round(0.95 - 0.5 ** (step / 60), 4)}
+                found.append({"event": "teacher_distance", "step": step, "total": 400, "subject": run_id} | apart)
     return [Event(kind="run.event", subject=event.pop("subject"), data=event) for event in found]

@@ -294,9 +294,9 @@ def test_the_card_is_shown_as_text(site):
     assert "# arithmetic, version 1" in site["/datasets/arithmetic/1"].text
 
 
-def test_a_run_draws_its_losses(site):
+def test_a_run_draws_its_losses_and_its_distance_from_the_teacher(site):
     drawn = [attributes for tag, attributes in site[f"/runs/{TRAINED}"].tags if tag == "polyline"]
-    assert [len(line["points"].split()) for line in drawn] == [40, 8]
+    assert [len(line["points"].split()) for line in drawn] == [40, 8, 8, 8]
 
 
 def test_a_page_is_the_same_without_its_database_events(filled, library: Path):
