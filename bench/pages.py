@@ -118,7 +118,7 @@ def _statements(embedded: bool, judged_by: int) -> list[str]:
     """Return what stores one chunk: prompts, traces, and verdicts of `judged_by` versions."""
     numbers = "with recursive n(i) as (select :first + 0 union all select i + 1 from n where i < :last)"
     if not embedded:
-        numbers = "with n(i) as (select generate_series(cast(:first as int), cast(:last as int)))"
+        numbers = "with n(i) as (select generate_series(cast(:first as bigint), cast(:last as bigint)))"
     content = "'What is ' || i || ' worth after ' || (i % 90) || ' % off?'"
     message = f"""'[{{"role": "user", "content": "' || {content} || '"}}]'"""
     message = message if embedded else f"cast({message} as json)"

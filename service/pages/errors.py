@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from service.errors import Problem
+from service.logs import bound
 from service.pages.rendering import page
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
@@ -29,7 +30,8 @@ def _handler(otherwise: Handler) -> Handler:
         status = getattr(error, "status_code", 422)
         title = error.title if isinstance(error, Problem) else TITLES.get(status, "This did not work")
         detail = error.detail if isinstance(error, Problem) else f"{request.method} {request.url.path}"
-        return page("error.html", status=status, code=status, title=title, detail=detail)
+        request_id = bound().get("request_id", "")
+        return page("error.html", status=status, code=status, title=title, detail=detail, request_id=request_id)
 
     return shown
 

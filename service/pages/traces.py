@@ -12,10 +12,11 @@ from service.api.shapes.traces import TraceDetail, VerdictOut
 from service.errors import NotFound
 from service.models import DatasetVersion
 from service.pages.diff import Stretch, diff
+from service.pages.excerpts import excerpts
 from service.pages.rendering import page
 from service.pages.reviewing import author
 from service.pages.words import largest, message_text
-from service.store import batches, datasets, facets, reviews, stats, teachers, traces
+from service.store import batches, datasets, facets, reviews, search, stats, teachers, traces
 from service.store.database import Database
 from service.store.traces import TraceFilter, said
 from service.views import trace_detail, trace_out, traces_out
@@ -66,7 +67,9 @@ def listed(
         "previous": first if (more if before is not None else after > 0) else None,
         "following": last if more or before is not None else None,
     }
+    terms = search.read(wanted.q or "")
     values = {"traces": shown, "wanted": _every_field(wanted), "moved": bool(after or before is not None)}
+    values["excerpts"] = {trace.id: excerpts(trace, terms) for trace in shown}
     return page("traces.html", **values, **edges, **choices, reasons=_reasons(judged))
 
 

@@ -294,6 +294,26 @@ def test_the_card_is_shown_as_text(site):
     assert "# arithmetic, version 1" in site["/datasets/arithmetic/1"].text
 
 
+def test_a_page_that_is_not_there_names_its_request_as_the_log_does(filled):
+    gone = filled.get("/nothing", headers={"Accept": "text/html"})
+    assert gone.headers["X-Request-Id"] in gone.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "marked"),
+    [
+        ("rule", ["rule"]),
+        ('"step by step"', ["step by step"]),
+        ("APPL*", ["apply"]),
+        ("rule -banana", ["rule"]),
+        ("-banana", []),
+    ],
+)
+def test_what_was_looked_for_is_shown_with_what_stands_around_it(filled, asked, marked):
+    found = filled.get("/traces", params={"q": asked}, headers={"Accept": "text/html"}).text
+    assert sorted(set(re.findall("<mark>(.*?)</mark>", found))) == marked
+
+
 def test_a_run_draws_its_losses_and_its_distance_from_the_teacher(site):
     drawn = [attributes for tag, attributes in site[f"/runs/{TRAINED}"].tags if tag == "polyline"]
     assert [len(line["points"].split()) for line in drawn] == [40, 8, 8, 8]
