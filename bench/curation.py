@@ -38,6 +38,7 @@ from service.settings import Settings
 from service.store import batches, curation, queue, teachers
 from service.store.database import Database, insert_new
 from service.submission import Spooled
+from workers.attempt import Attempt
 from workers.curate import Curation
 
 ANSWERS = 4
@@ -297,7 +298,7 @@ def _curated(
     with database.write() as session:
         job = queue.claim(session, [JobKind.CURATE], worker="bench", lease_s=3600)[0]
     start, before = time.perf_counter(), _cpu_s()
-    Curation(job, database, settings, threading.Event()).run()
+    Curation(Attempt(job, database, settings, threading.Event())).run()
     seconds, cpu_s = time.perf_counter() - start, _cpu_s() - before
     with database.read() as session:
         made = session.get_one(DatasetVersion, version.id)

@@ -26,7 +26,7 @@ from service.models import Batch, BatchState, Dataset, DatasetVersion, Trace, Ve
 from service.settings import Settings
 from service.store import batches, curation, ledger, teachers
 from service.store.database import Database, insert_new
-from workers.curate import PAGE_ROWS
+from workers.attempt import PAGE_ROWS
 from workers.export import GROUP_ROWS
 from workers.rows import KEPT, REPEATED
 from workers.seal import write_folder

@@ -5,11 +5,10 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filters.funnel import Funnel
 from filters.judged import Asker
@@ -17,31 +16,27 @@ from filters.judged import Judged as JudgedByTeacher
 from filters.manifest import FilterCount, NearPrompts
 from filters.near_duplicate import NearDuplicate
 from filters.recipe import Recipe
-from filters.sample import Sample, text_of
+from filters.sample import Sample
 from filters.stages import FilterCrash, Judged, run
 from service.counting import ROWS
 from service.models import DatasetVersion, Job, VersionState
 from service.settings import Settings
-from service.store import curation, ledger, precedents, queue, soft_labels
-from service.store.curation import Key, Span, Stretch
-from service.store.database import Database
-from service.store.ledger import LedgerPage
+from service.store import curation, ledger, precedents, queue
+from service.store.curation import Span, Stretch
 from service.store.queue import LeaseLost
 from workers.asked import Asked, Interrupted, Unavailable
-from workers.database import AsyncDatabase, patiently
-from workers.export import discard, discard_partial, partial_folder, put_in_place
-from workers.label_files import Read
+from workers.attempt import Attempt, Stopped
+from workers.database import AsyncDatabase
+from workers.export import discard_partial
 from workers.lease import held
 from workers.people import Reviews
 from workers.precedent import Precedent
-from workers.seal import write_folder
+from workers.sealing import rebuild, seal
 from workers.splits import Splits, asks_nothing_of_others
 from workers.verdicts import NO_VERDICT, columns
 
 log = logging.getLogger(__name__)
-Page = TypeVar("Page", list[Judged], LedgerPage)
 
-PAGE_ROWS = 1000
 LEDGER_ROWS = 2000
 """Verdicts in one transaction."""
 COPY_ROWS, CLEAR_ROWS = 10_000, 20_000
@@ -51,17 +46,14 @@ COLLECT_EVERY = 50_000
 """Objects made between two looks for garbage."""
 
 
-class Stopped(Exception):
-    """The worker stops, or the job is no longer its own: the next one begins this curation anew."""
-
-
 async def curate(job: Job, database: AsyncDatabase, settings: Settings, stopping: asyncio.Event) -> None:
     """Curate the version that the job names, in a thread. Raises LeaseLost when the job was taken over."""
     stop = threading.Event()
 
     async def work() -> None:
         asker = Asked(database, settings, asyncio.get_running_loop(), stop)
-        thread = asyncio.create_task(asyncio.to_thread(Curation(job, database.database, settings, stop, asker).run))
+        claimed = Curation(Attempt(job, database.database, settings, stop), asker)
+        thread = asyncio.create_task(asyncio.to_thread(claimed.run))
         stopper = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait((thread, stopper), return_when=asyncio.FIRST_COMPLETED)
@@ -80,12 +72,9 @@ async def curate(job: Job, database: AsyncDatabase, settings: Settings, stopping
 class Curation:
     """A claimed curation. `run` seals the version or fails it; raises Stopped or LeaseLost and leaves it as it is."""
 
-    def __init__(
-        self, job: Job, database: Database, settings: Settings, stop: threading.Event, asker: Asker | None = None
-    ) -> None:
-        self._job, self._database, self._settings, self._stop = job, database, settings, stop
-        self._asker = asker
-        self._version_id = int(job.payload["version_id"])
+    def __init__(self, attempt: Attempt, asker: Asker | None = None) -> None:
+        self._attempt, self._asker = attempt, asker
+        self._job, self._settings, self._version_id = attempt.job, attempt.settings, attempt.version_id
         self._rows: list[dict[str, Any]] = []
         """Verdicts that are not in the ledger yet."""
         self._done, self._told_at = 0, 0.0
@@ -96,20 +85,20 @@ class Curation:
 
     def run(self) -> None:
         """Do all of it."""
-        version = self._read(curation.get, self._version_id)
+        version = self._attempt.read(curation.get, self._version_id)
         if self._job.payload.get("rebuild"):
             try:
-                self._rebuild(version)
+                rebuild(self._attempt, version)
             except (LeaseLost, Stopped):
                 raise
             except Exception as error:
                 # The version stays sealed and its old folder where it is: only this attempt failed, and says why.
                 log.exception("rebuilding %s", self._job.subject)
                 detail = f"{type(error).__name__}: {error}"
-                self._write(curation.rebuilt, self._job, reason="rebuild_crashed", detail=detail)
+                self._attempt.write(curation.rebuilt, self._job, reason="rebuild_crashed", detail=detail)
             return
         if version.state != VersionState.CURATING:
-            self._write(queue.finish, self._job)
+            self._attempt.write(queue.finish, self._job)
             return
         thresholds = gc.get_threshold()
         try:
@@ -131,87 +120,32 @@ class Curation:
 
     def _curate(self, version: DatasetVersion) -> None:
         # First of all: whatever comes after it makes another hash in the end.
-        inputs = self._read(precedents.inputs_sha256, version.batches)
-        spans = self._read(curation.spans, version.batches)
-        reviews = Reviews(self._read(curation.reviews, version.batches))
+        inputs = self._attempt.read(precedents.inputs_sha256, version.batches)
+        spans = self._attempt.read(curation.spans, version.batches)
+        reviews = Reviews(self._attempt.read(curation.reviews, version.batches))
         if version.funnel and version.inputs_sha256 == inputs:
             funnel = [FilterCount.model_validate(line) for line in version.funnel]
         else:
-            self._begin(self._read(curation.size, version.batches))
+            self._begin(self._attempt.read(curation.size, version.batches))
             funnel = self._judge(version, spans, reviews, inputs)
             self._judged(version, funnel, inputs)
-        self._export(version, spans, reviews, funnel)
-
-    def _rebuild(self, version: DatasetVersion) -> None:
-        """Write a sealed version's folder anew from its ledger; one with other rows than were sealed is thrown away."""
-        spans = self._read(curation.spans, version.batches)
-        reviews = Reviews(self._read(curation.reviews, version.batches))
-        partial, values = self._written(version, spans, reviews, list(map(FilterCount.model_validate, version.funnel)))
-        if version.state != VersionState.SEALED or values["sha256"] != version.sha256:
-            discard(partial)
-            detail = f"the ledger gives rows with the hash {values['sha256']}, sealed were {version.sha256}: what a "
-            detail += "person edited since, or a prompt or trace that is gone, makes other rows"
-            self._write(curation.rebuilt, self._job, reason="rows_differ", detail=detail)
-            return
-
-        def end(session: Any) -> None:
-            curation.rebuilt(session, self._job)
-            put_in_place(partial, self._folder(version))
-
-        self._write(end)
-        discard_partial(self._folder(version))
+        seal(self._attempt, version, spans, reviews, funnel)
 
     def _judged(self, version: DatasetVersion, funnel: list[FilterCount], inputs: str) -> None:
         """Note that the ledger is whole, so that nothing is judged twice should this worker end while it exports."""
-        same = inputs == self._read(precedents.inputs_sha256, version.batches)
+        same = inputs == self._attempt.read(precedents.inputs_sha256, version.batches)
         version.near_prompts = self._splits.near and self._splits.near.model_dump()
         values = {
             "funnel": [line.model_dump() for line in funnel],
             "inputs_sha256": inputs if same else "",
             "near_prompts": version.near_prompts,
         }
-        self._write(curation.judged, self._job, self._version_id, lease_s=self._settings.lease_s, **values)
-
-    def _export(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, funnel: list[FilterCount]) -> None:
-        partial, values = self._written(version, spans, reviews, funnel)
-        folder = self._folder(version)
-        values["path"] = f"datasets/{version.dataset}/v{version.number}"
-
-        def seal(session: Any) -> None:
-            # Behind the fence and before the commit: no two attempts ever give their folder the name.
-            curation.seal(session, self._job, self._version_id, values)
-            put_in_place(partial, folder)
-
-        self._write(seal)
-        discard_partial(folder)
-
-    def _written(
-        self, version: DatasetVersion, spans: list[Span], reviews: Reviews, funnel: list[FilterCount]
-    ) -> tuple[Path, dict[str, Any]]:
-        """Write the export of a finished ledger beside its place; return the folder and the sealed version's values."""
-        teachers = self._read(curation.teachers)
-        batches = self._read(curation.batches_of, version)
-        partial = partial_folder(self._folder(version), self._job.attempts)
-        try:
-            pages, labels = self._ledger(spans, reviews), self._labels(version, reviews)
-            return partial, write_folder(partial, version, pages, funnel, teachers, batches, labels)
-        except BaseException:
-            discard(partial)
-            raise
-
-    def _labels(self, version: DatasetVersion, reviews: Reviews) -> Read | None:
-        """Return what reads the soft labels of traces, None where there are none at all."""
-        if not self._read(soft_labels.are_there, version.batches):
-            return None
-        return lambda ids: self._read(soft_labels.read, reviews.as_written(ids))
-
-    def _folder(self, version: DatasetVersion) -> Path:
-        return self._settings.data_dir / "datasets" / version.dataset / f"v{version.number}"
+        self._attempt.write(curation.judged, self._job, self._version_id, lease_s=self._settings.lease_s, **values)
 
     def _begin(self, total: int) -> None:
         options = {"total": total, "lease_s": self._settings.lease_s, "chunk": CLEAR_ROWS}
-        while not self._write(ledger.begin, self._job, self._version_id, **options):
-            self._check()
+        while not self._attempt.write(ledger.begin, self._job, self._version_id, **options):
+            self._attempt.check()
 
     def _judge(self, version: DatasetVersion, spans: list[Span], reviews: Reviews, inputs: str) -> list[FilterCount]:
         """Fill the ledger, with what an earlier version's says where that still stands; return the funnel."""
@@ -221,11 +155,11 @@ class Curation:
                 filter_.ask_through(self._asker)
             elif isinstance(filter_, NearDuplicate):
                 filter_.keep_in(self._settings.data_dir / "sketches")
-        earlier, reuse = self._read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
+        earlier, reuse = self._attempt.read(precedents.reusable, recipe, inputs, same_stream=not reviews.overrule)
         precedent = Precedent.of(earlier, reuse, version, recipe, reviews) if earlier else None
         self._splits = self._split_prompts(version, spans, inputs)
         held = [span for span in spans if span.batch_id in version.split.get("eval_batches", ())]
-        self._splits.hold_back(text for page in self._prompts(held) for _, text in page)
+        self._splits.hold_back(text for page in self._attempt.prompts(held) for _, text in page)
         if precedent and precedent.copied:
             self._take_over(precedent)
         funnel = Funnel(recipe, precedent.behind if precedent else ())
@@ -244,8 +178,8 @@ class Curation:
         last = 0
         given = {"before": precedent.copied, "limit": COPY_ROWS, "lease_s": self._settings.lease_s}
         ids = self._job, self._version_id, precedent.version_id
-        while found := self._write(ledger.take_over, *ids, after=last, **given):
-            self._check()
+        while found := self._attempt.write(ledger.take_over, *ids, after=last, **given):
+            self._attempt.check()
             last, copied = found
             self._done += copied
 
@@ -256,13 +190,15 @@ class Curation:
 
         def fetch(stretch: Stretch) -> list[Judged]:
             if precedent is None:
-                return [Judged(sample) for sample in self._read(curation.page, stretch)]
+                return [Judged(sample) for sample in self._attempt.read(curation.page, stretch)]
             given = {"reached": precedent.copied}
             if precedent.known:
-                return self._read(precedents.judged_page, precedent.version_id, stretch, **given)
-            return self._read(precedents.survivors, precedent.version_id, stretch, texts=precedent.texts, **given)
+                return self._attempt.read(precedents.judged_page, precedent.version_id, stretch, **given)
+            return self._attempt.read(
+                precedents.survivors, precedent.version_id, stretch, texts=precedent.texts, **given
+            )
 
-        for row in chain.from_iterable(self._pages(spans, fetch)):
+        for row in chain.from_iterable(self._attempt.pages(spans, fetch)):
             sample = row.sample
             self._last_read = sample.id
             if rejection := reviews.rejection(sample):
@@ -274,36 +210,11 @@ class Curation:
 
     def _split_prompts(self, version: DatasetVersion, spans: list[Span], inputs: str) -> Splits:
         """Return the splits of all prompts, those of an earlier version where it asked the same of the same."""
-        if not asks_nothing_of_others(version.split) and (told := self._read(precedents.splits, inputs, version.split)):
+        if not asks_nothing_of_others(version.split) and (
+            told := self._attempt.read(precedents.splits, inputs, version.split)
+        ):
             return Splits(version.split, told[0], NearPrompts.model_validate(told[1]))
-        return Splits.of(version.split, self._prompts(spans), self._settings.data_dir / "sketches")
-
-    def _prompts(self, spans: list[Span]) -> Iterator[list[tuple[int, str]]]:
-        """Yield all prompts of all batches, with their text."""
-        for span in spans:
-            for first in range(span.first, span.last + 1, PAGE_ROWS):
-                self._check()
-                last = min(first + PAGE_ROWS - 1, span.last)
-                found = self._read(curation.prompts, span, first, last)
-                yield [(prompt_id, text_of(asked.messages)) for prompt_id, asked in sorted(found.items())]
-
-    def _ledger(self, spans: list[Span], reviews: Reviews) -> Iterator[LedgerPage]:
-        """Yield the finished ledger in order, with the text as it was judged."""
-
-        def fetch(stretch: Stretch) -> LedgerPage | None:
-            return self._read(ledger.page, self._version_id, stretch)
-
-        return map(reviews.edited_page, self._pages(spans, fetch))
-
-    def _pages(self, spans: list[Span], fetch: Callable[[Stretch], Page | None]) -> Iterator[Page]:
-        """Yield all pages of all batches, one in memory at a time."""
-        for span in spans:
-            after: Key | None = None
-            while stretch := self._read(curation.stretch, span, after=after, limit=PAGE_ROWS):
-                self._check()
-                if page := fetch(stretch):
-                    yield page
-                after = stretch.until
+        return Splits.of(version.split, self._attempt.prompts(spans), self._settings.data_dir / "sketches")
 
     def _note(self, version: DatasetVersion, sample: Sample, said: dict[str, Any]) -> None:
         if self._split[0] != sample.prompt_id:
@@ -314,28 +225,18 @@ class Curation:
             self._flush()
 
     def _flush(self) -> None:
-        self._check()
+        self._attempt.check()
         self._done += len(self._rows)
         ROWS.labels("curated").inc(len(self._rows))
         now = time.monotonic()
         tell = now - self._told_at >= TELL_EVERY_S
         done = self._done if tell else None
-        self._write(ledger.add, self._job, self._rows, lease_s=self._settings.lease_s, done=done)
+        self._attempt.write(ledger.add, self._job, self._rows, lease_s=self._settings.lease_s, done=done)
         self._told_at = now if tell else self._told_at
         self._rows = []
 
     def _fail(self, version: DatasetVersion, reason: str, detail: str) -> None:
         if self._last_read is not None and str(self._last_read) not in detail:
             detail = f"{detail}; the last trace read was {self._last_read}"
-        self._write(curation.fail, self._job, self._version_id, reason=reason, detail=detail)
-        discard_partial(self._folder(version))
-
-    def _check(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
-
-    def _read(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        return patiently(self._database.read, work, *args, **options)
-
-    def _write(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        return patiently(self._database.write, work, *args, **options)
+        self._attempt.write(curation.fail, self._job, self._version_id, reason=reason, detail=detail)
+        discard_partial(self._attempt.folder(version))

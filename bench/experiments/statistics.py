@@ -12,7 +12,12 @@ distribution with
     df = (MS_seeds + max(MS_prompts - MS_rest, 0))^2 / (MS_seeds^2 / (S - 1))
 
 degrees of freedom (Hillis 2007, Statistics in Medicine 26, 596-619). Where seeds differ much, three of them give two
-degrees of freedom and a wide interval, as it should be. `coverage.py` tries it on simulated tables.
+degrees of freedom and a wide interval, as it should be. Few seeds can also agree by chance, to the point where V is 0:
+it is never taken to be less than the variance that the draw of the prompts alone gives,
+
+    V >= var(means of the prompts over the seeds) / P
+
+`coverage.py` tries it on simulated tables.
 """
 
 from typing import Any, NamedTuple
@@ -43,8 +48,10 @@ def estimate(table: Any) -> Estimate:
         raise ValueError(f"an interval needs two seeds and two prompts, found {seeds} and {prompts}")
     mean, of_seed, of_prompt = table.mean(), table.mean(1, keepdims=True), table.mean(0, keepdims=True)
     rest = ((table - of_seed - of_prompt + mean) ** 2).sum() / ((seeds - 1) * (prompts - 1))
-    ms_seeds = prompts * of_seed.var(ddof=1)
-    total = ms_seeds + max(seeds * of_prompt.var(ddof=1) - rest, 0.0)
+    ms_seeds, ms_prompts = prompts * of_seed.var(ddof=1), seeds * of_prompt.var(ddof=1)
+    total = ms_seeds + max(ms_prompts - rest, 0.0)
     df = total**2 / (ms_seeds**2 / (seeds - 1)) if ms_seeds else np.inf
     half = float(t.ppf(0.975, df) * np.sqrt(total / (seeds * prompts)))
+    of_prompts_alone = float(t.ppf(0.975, prompts - 1) * np.sqrt(ms_prompts / (seeds * prompts)))
+    half = max(half, of_prompts_alone)
     return Estimate(float(mean), float(mean) - half, float(mean) + half)

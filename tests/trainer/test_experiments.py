@@ -91,11 +91,13 @@ def test_an_interval_knows_seeds_and_prompts():
 
     over_prompts = estimate(same)  # seeds alike: what is left is chance among prompts
     over_seeds = estimate(shifted)  # prompts alike: three seeds, two degrees of freedom
+    by_chance = estimate(np.eye(3, 8))  # each seed has one right, another one each: they agree, and know little
 
-    assert over_prompts.high - over_prompts.mean == pytest.approx(1.96 * same[0].std(ddof=1) / 8**0.5, rel=1e-3)
+    assert over_prompts.high - over_prompts.mean == pytest.approx(2.365 * same[0].std(ddof=1) / 8**0.5, rel=1e-3)
     assert over_seeds.high - over_seeds.mean == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
     assert over_seeds.is_shown == (over_seeds.low > 0)
     assert not over_seeds.is_shown
+    assert not by_chance.is_shown
 
 
 @pytest.mark.parametrize(

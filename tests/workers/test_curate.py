@@ -27,7 +27,9 @@ from tests.workers.made import (
     trace_ids,
     version,
 )
+from workers import attempt, sealing
 from workers import curate as curating
+from workers.attempt import Stopped
 from workers.verdicts import NO_VERDICT
 
 LENGTH = {"kind": "length"}
@@ -197,7 +199,7 @@ def test_the_licence_answer_is_sealed_with_the_version(database, curate, setting
 
 def test_an_unfinished_curation_is_begun_anew(database, curate, settings, monkeypatch):
     monkeypatch.setattr(curating, "LEDGER_ROWS", 10)
-    monkeypatch.setattr(curating, "PAGE_ROWS", 7)
+    monkeypatch.setattr(attempt, "PAGE_ROWS", 7)
     monkeypatch.setattr(curating, "CLEAR_ROWS", 5)
     batch = add_batch(database, questions(40), n=1)
     whole = version(database, curate("whole", [batch], [LENGTH]))
@@ -245,12 +247,12 @@ def test_a_worker_that_stops_puts_the_curation_back(database, settings, work, mo
 def test_a_worker_that_ends_while_it_exports_has_judged_for_the_next_one(database, settings, work, monkeypatch):
     def stop(folder, *_):
         (folder / "data").mkdir(parents=True)
-        raise curating.Stopped
+        raise Stopped
 
     batch = add_batch(database, questions(20), n=1)
     version_id = order(database, "sums", [batch], [LENGTH])
     with monkeypatch.context() as stopping:
-        stopping.setattr(curating, "write_folder", stop)
+        stopping.setattr(sealing, "write_folder", stop)
         work(lambda: bool(version(database, version_id).funnel), kinds={JobKind.CURATE})
     assert version(database, version_id).state == VersionState.CURATING
     assert not list(settings.data_dir.glob("datasets/sums/*.partial"))
@@ -264,12 +266,12 @@ def test_a_worker_that_ends_while_it_exports_has_judged_for_the_next_one(databas
 @ON_SQLITE
 def test_what_came_after_a_worker_ended_is_judged_with_the_rest(database, work, monkeypatch):
     def stop(*_):
-        raise curating.Stopped
+        raise Stopped
 
     batch = add_batch(database, questions(20), n=1)
     version_id = order(database, "sums", [batch], [LENGTH])
     with monkeypatch.context() as stopping:
-        stopping.setattr(curating, "write_folder", stop)
+        stopping.setattr(sealing, "write_folder", stop)
         work(lambda: bool(version(database, version_id).funnel), kinds={JobKind.CURATE})
     review(database, trace_ids(database, batch)[0], "reject")
     work(lambda: version(database, version_id).state != VersionState.CURATING, kinds={JobKind.CURATE})

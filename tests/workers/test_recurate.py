@@ -10,6 +10,7 @@ from service.models import Batch, DatasetVersion, JobKind, Prompt, Trace, Verdic
 from service.store import batches
 from service.store.database import insert_new
 from tests.workers.made import add_batch, ledger, order, questions, review, trace, trace_ids, version
+from workers import attempt
 from workers import curate as curating
 
 PLANTED = "planted to see whose verdict this is"
@@ -78,7 +79,7 @@ LONGEST, REPETITION = {"kind": "select", "by": "longest", "count": 9}, {"kind": 
 def test_what_an_earlier_version_spares_changes_no_verdict_and_no_byte(
     database, curate, settings, monkeypatch, before, after, on_abstain, reviewed
 ):
-    monkeypatch.setattr(curating, "PAGE_ROWS", 7)
+    monkeypatch.setattr(attempt, "PAGE_ROWS", 7)
     monkeypatch.setattr(curating, "COPY_ROWS", 11)
     batches = [
         add_batch(database, questions(14)),
@@ -100,7 +101,7 @@ def test_what_an_earlier_version_spares_changes_no_verdict_and_no_byte(
 
 
 def test_a_batch_is_read_to_its_end_past_pages_that_are_another_ones_or_rejected(database, curate, monkeypatch):
-    monkeypatch.setattr(curating, "PAGE_ROWS", 5)
+    monkeypatch.setattr(attempt, "PAGE_ROWS", 5)
     around = add_batch(database, questions(3))
     between = add_batch(database, questions(20), completion_tokens=3)
     with database.write() as session:
