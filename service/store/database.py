@@ -117,6 +117,11 @@ class Database:
         self.engine.dispose()
 
 
+def on_sqlite(session: Session) -> bool:
+    """Return whether the session is on the embedded SQLite file, for what the two databases have to be told apart."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
 def storable(text: str) -> str:
     """Replace what a database's text cannot hold (NUL, lone surrogates); `raw` keeps the message as it came."""
     if "\0" in text:

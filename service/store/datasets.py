@@ -9,6 +9,7 @@ from sqlmodel import Session, col, func, select
 from service.errors import Conflict, NotFound, Problem, nearest
 from service.models import Dataset, DatasetVersion, Job, JobKind, JobState, Prompt, Trace, VerdictRow, VersionState
 from service.store import events
+from service.store.database import on_sqlite
 
 
 def order(session: Session, dataset: str, recipe_sha256: str, values: dict[str, Any]) -> tuple[DatasetVersion, bool]:
@@ -108,12 +109,21 @@ def progress(session: Session, found: DatasetVersion) -> dict[str, int]:
     return {"done": job.stored, "total": job.total} if job else {"done": 0, "total": 0}
 
 
+def version_beside_a_reason(session: Session) -> Any:
+    """Return the column of a verdict's version for where its reason is asked for, too.
+
+    To SQLite an expression: it knows no frequencies, and would take the index of the version where that of the reason
+    is the shorter way. Postgres knows them, and guesses ill how many rows an expression fits.
+    """
+    return col(VerdictRow.version_id) + 0 if on_sqlite(session) else col(VerdictRow.version_id)
+
+
 def ledger(
     session: Session, version_id: int, wanted: dict[str, str | None], *, after: int, limit: int
 ) -> Sequence[Row[tuple[VerdictRow, int, str]]]:
     """Return up to `limit` rows of a version's ledger after trace id `after`, with prompt id and category."""
-    # An expression where a reason is asked for: its own index leads to what is rare among millions.
-    of_version = col(VerdictRow.version_id) + 0 if wanted.get("reason") is not None else col(VerdictRow.version_id)
+    by_reason = wanted.get("reason") is not None
+    of_version = version_beside_a_reason(session) if by_reason else col(VerdictRow.version_id)
     query = (
         select(VerdictRow, Trace.prompt_id, Prompt.category)
         .join(Trace, col(Trace.id) == VerdictRow.trace_id)

@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import column, func, table
+from sqlalchemy import column, func, select, table
 from sqlmodel import Session
 
 from service.errors import Problem
-from service.store.database import storable
+from service.store.database import on_sqlite, storable
 
 QUERY_CHARS_MAX = 500
 TERMS_MAX = 32
 PREFIX_CHARS_MIN = 3
 """A shorter beginning fits so many words that looking them all up takes seconds among millions of texts."""
+RARE_TEXTS = 2000
+"""What so few texts have is looked up by their ids; of what more have a page is found soon in the order of the ids."""
 TEXTS = "{prompt response reasoning}"
 INDEX = table("trace_search", column("rowid"), column("trace_search"), column("trace_id"), column("words"))
 """Postgres: `trace_id` and `words`. SQLite: a full text table, asked by the column that is called like itself."""
@@ -68,12 +70,16 @@ def narrowed(session: Session, query: Any, trace_id: Any, asked: str, place: Ite
     if not terms:
         # Only signs: no text has them as a word.
         return query.where(trace_id.is_(None)), trace_id
-    if session.get_bind().dialect.name == "sqlite":
+    if on_sqlite(session):
         found = INDEX.c.trace_search.op("MATCH")(_fts5(terms, place))
         # The index gives its rows in the order of their ids: whatever is asked, a page ends with its last row.
         return query.join(INDEX, INDEX.c.rowid == trace_id).where(found), INDEX.c.rowid
-    found = INDEX.c.words.op("@@")(_tsquery(terms))
-    return query.join(INDEX, INDEX.c.trace_id == trace_id).where(found), trace_id
+    match = INDEX.c.words.op("@@")(_tsquery(terms))
+    # Postgres guesses ill how rare a word is, and would read all texts in the order of their ids to find it.
+    rare = session.scalars(select(INDEX.c.trace_id).where(match).limit(RARE_TEXTS + 1)).all()
+    if len(rare) <= RARE_TEXTS:
+        return query.where(trace_id.in_(rare)), trace_id
+    return query.join(INDEX, INDEX.c.trace_id == trace_id).where(match), INDEX.c.trace_id
 
 
 def _fts5(terms: Sequence[Term], place: Iterable[str]) -> str:

@@ -11,9 +11,10 @@ from sqlmodel import Session, col
 from service.errors import NotFound
 from service.models import Prompt, Tag, Teacher, Trace, VerdictRow
 from service.store import datasets, search
+from service.store.database import on_sqlite
 
-RARE_PROMPTS = 1_000
-"""A category of so few prompts is looked up; one of more is met often enough while going through the traces."""
+RARE_ROWS = 1_000
+"""What so few rows have is looked up; what more of them have is met often enough while going through the traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,7 @@ def page(
     version_id: Any = _newest_version()
     if wanted.version:
         version_id = datasets.named(session, wanted.version).id
-    # An expression: with a reason at hand its own index is the shorter way, whichever version it is of.
-    of_version = col(VerdictRow.version_id) + 0 if wanted.reason is not None else col(VerdictRow.version_id)
+    of_version = datasets.version_beside_a_reason(session) if wanted.reason is not None else col(VerdictRow.version_id)
     verdict = and_(col(VerdictRow.trace_id) == Trace.id, of_version == version_id)
     query = (
         select(Trace, Prompt, VerdictRow)  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -70,6 +70,9 @@ def page(
     if wanted.q is not None:
         narrow = (wanted.batch, wanted.teacher, wanted.category)
         query, place = search.narrowed(session, query, place, wanted.q, filter(None, narrow))
+    if not on_sqlite(session) and place is not col(Trace.id):
+        # Of two equal columns Postgres knows a bound of the one alone, and reads the other from its beginning.
+        query = query.where(col(Trace.id) > after if before is None else col(Trace.id) < before)
     if before is None:
         return session.execute(query.where(place > after).order_by(place).limit(limit)).all()  # pyright: ignore[reportDeprecated]
     return session.execute(query.where(place < before).order_by(place.desc()).limit(limit)).all()[::-1]  # pyright: ignore[reportDeprecated]
@@ -86,10 +89,12 @@ def _conditions(session: Session, wanted: TraceFilter) -> list[Any]:
     # Something else leads to the traces then, in the order of their ids. Expressions, not bare columns, wherever the
     # index of a column would give all its rows first, only to sort them for each page.
     led = any(value is not None for value in (wanted.reason, wanted.tag, wanted.q))
-    by_category = not (led or wanted.batch or wanted.teacher) and _is_rare(session, wanted.category)
+    by_batch = not led or _is_rare(session, Trace.batch_id, wanted.batch)
+    by_teacher = not (led or wanted.batch) or _is_rare(session, Trace.teacher, wanted.teacher)
+    by_category = not (led or wanted.batch or wanted.teacher) and _is_rare(session, Prompt.category, wanted.category)
     exact = (
-        (col(Trace.batch_id).concat("") if led else col(Trace.batch_id), wanted.batch),
-        (col(Trace.teacher).concat("") if led or wanted.batch else col(Trace.teacher), wanted.teacher),
+        (col(Trace.batch_id) if by_batch else col(Trace.batch_id).concat(""), wanted.batch),
+        (col(Trace.teacher) if by_teacher else col(Trace.teacher).concat(""), wanted.teacher),
         (col(Prompt.category) if by_category else col(Prompt.category).concat(""), wanted.category),
         (col(VerdictRow.outcome), wanted.outcome),
         (col(VerdictRow.reason), wanted.reason),
@@ -97,10 +102,12 @@ def _conditions(session: Session, wanted: TraceFilter) -> list[Any]:
     return [column == value for column, value in exact if value is not None]
 
 
-def _is_rare(session: Session, category: str | None) -> bool:
-    """Whether a category has so few prompts that looking them up is the shorter way."""
-    some = select(Prompt.id).where(col(Prompt.category) == category).limit(RARE_PROMPTS + 1).subquery()  # pyright: ignore[reportCallIssue, reportArgumentType]
-    return category is not None and (session.scalar(select(func.count()).select_from(some)) or 0) <= RARE_PROMPTS
+def _is_rare(session: Session, column: Any, value: str | None) -> bool:
+    """Whether so few rows have the value that looking them up is the shorter way."""
+    if value is None:
+        return False
+    some = select(column).where(col(column) == value).limit(RARE_ROWS + 1).subquery()
+    return (session.scalar(select(func.count()).select_from(some)) or 0) <= RARE_ROWS
 
 
 def get(session: Session, trace_id: int) -> tuple[Trace, Prompt]:
