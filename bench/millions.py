@@ -1,6 +1,6 @@
 """Ten million short traces on Postgres: are near-duplicates found, at what price a trace, and what comes of more later?
 
-    python -m bench.millions                        # 10,000,000 traces: hours, and 30 GB of disk
+    python -m bench.millions                        # 10,000,000 traces: an hour and a half, and 30 GB of disk
     python -m bench.millions --traces 200000        # a few minutes
     python -m bench.millions --folder /big/disk --minutes 90
 
