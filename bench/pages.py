@@ -35,6 +35,7 @@ from service.models import (
     VersionState,
 )
 from service.settings import Settings
+from service.store import search
 from service.store.database import Database
 from tests.postgres import postgres_server
 
@@ -107,6 +108,8 @@ def fill(database: Database, rows: int) -> None:
             for statement in _statements(database.embedded, judged_by=3 if number == 0 else 2):
                 span = {"batch": _batch(number), "first": first, "last": first + CHUNK - 1}
                 session.connection().execute(text(statement), span)
+        with database.write() as session:
+            search.index(session, CHUNK)
         spent = time.perf_counter() - start
         print(f"\rfilling: {first + CHUNK:,} of {rows:,}, {spent:,.0f} s", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

@@ -57,6 +57,11 @@ class Shards:
         self._announced: dict[str, float] = {}
         self._halted = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether any shard is held."""
+        return bool(self._tasks)
+
     async def work(self) -> None:
         """Claim and start shards until halted."""
         loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ from service.access import CallerDep
 from service.api.deps import After, DatabaseDep, Limit
 from service.api.shapes.traces import ReviewIn, TraceDetail, WhyOut
 from service.reviewing import note
-from service.store import traces
+from service.store import search, traces
 from service.store.traces import TraceFilter
 from service.views import trace_detail, traces_out
 from service.why import why
@@ -25,6 +25,8 @@ def list_traces(
     `q` finds words in prompt, response and reasoning: all of them, `"a phrase"` just so, `-word` not; `deriv*` is the
     beginning of a word. Signs separate words and mean nothing else.
     """
+    if wanted.q:
+        search.caught_up(database)
     with database.read() as session:
         data = traces_out(session, traces.page(session, wanted, after=after, limit=limit))
     return {"data": data, "next": data[-1].id if len(data) == limit else None}

@@ -48,6 +48,7 @@ def listed(
 ) -> Response:
     """List traces that fit the facets, in the order in which they were stored."""
     wanted = said(asked)
+    left_out = search.caught_up(database) if wanted.q else 0
     with database.read() as session:
         shown = traces_out(session, traces.page(session, wanted, after=after, before=before, limit=PAGE_ROWS + 1))
         stored = {name: sums["stored"] for name, sums in stats.answers_by_teacher(session).items()}
@@ -69,6 +70,7 @@ def listed(
     }
     terms = search.read(wanted.q or "")
     values = {"traces": shown, "wanted": _every_field(wanted), "moved": bool(after or before is not None)}
+    values["left_out"] = left_out
     values["excerpts"] = {trace.id: excerpts(trace, terms) for trace in shown}
     return page("traces.html", **values, **edges, **choices, reasons=_reasons(judged))
 

@@ -3,7 +3,8 @@
 Words are letters and digits, whatever their case; everything else only separates them. All words must be there, in
 prompt, response or reasoning; `"a phrase"` stands in one of them just so; `-word` must not be there; `deriv*` is the
 beginning of a word. Nothing else means anything: what a database's own query language would read as an operator is a
-word, or separates words. The index itself is kept by triggers (migration 0004), so that no writer can forget it.
+word, or separates words. On Postgres the index is kept by a trigger (migration 0004). SQLite's is brought up by `index`
+behind whoever stores: it holds the traces up to its own newest one, whoever wrote them, and that is found in no time.
 
 Where both differ: Postgres knows the place of a word up to the 16,383rd, so that a phrase beyond is not found there,
 and the words of the first 40,000 characters of a prompt, 80,000 of a response and 120,000 of a reasoning.
@@ -15,16 +16,18 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import column, func, select, table
+from sqlalchemy import column, func, select, table, text
 from sqlmodel import Session
 
 from service.errors import Problem
-from service.store.database import on_sqlite, storable
+from service.store.database import Database, on_sqlite, storable
 
 QUERY_CHARS_MAX = 500
 TERMS_MAX = 32
 PREFIX_CHARS_MIN = 3
 """A shorter beginning fits so many words that looking them all up takes seconds among millions of texts."""
+CATCH_UP_ROWS = 500
+"""Taken into the index before a search: 0.15 s. Where no worker runs each search brings the next ones."""
 RARE_TEXTS = 2000
 """What so few texts have is looked up by their ids; of what more have a page is found soon in the order of the ids."""
 TEXTS = "{prompt response reasoning}"
@@ -58,6 +61,51 @@ def _term(minus: str, phrase: str, word: str) -> Term:
     beginning = word.removesuffix("*")
     begins = word.endswith("*") and len(beginning) >= PREFIX_CHARS_MIN and beginning.isalnum()
     return Term(beginning if begins else phrase or word, minus == "-", begins)
+
+
+def index(session: Session, limit: int) -> int:
+    """Take up to `limit` traces into SQLite's index that are not in it yet, oldest first; return how many it took.
+
+    About 0.3 ms each. Ids are given and committed in the same order there, by one writer at a time.
+    """
+    if not on_sqlite(session):
+        return 0
+    given = {"after": session.scalar(_INDEXED) or 0, "limit": limit}
+    found = session.connection().execute(_NEXT, given).one()
+    if found.rows:
+        session.connection().execute(_FILL, {"after": given["after"], "last": found.last})
+    return found.rows
+
+
+def caught_up(database: Database) -> int:
+    """Bring the index up before somebody searches, as far as that takes a moment; return how many traces are left."""
+    if not database.embedded:
+        return 0
+    with database.read() as session:
+        left = behind(session)
+    if left:
+        with database.write() as session:
+            index(session, CATCH_UP_ROWS)
+            left = behind(session)
+    return left
+
+
+def behind(session: Session) -> int:
+    """Return about how many of the newest traces are not in SQLite's index yet."""
+    if not on_sqlite(session):
+        return 0
+    newest = session.scalar(text("select max(id) from trace")) or 0
+    return max(0, newest - (session.scalar(_INDEXED) or 0))
+
+
+_INDEXED = text("select max(id) from trace_search_docsize")
+_NEXT = text(
+    "select count(*) as rows, max(id) as last from (select id from trace where id > :after order by id limit :limit)"
+)
+_FILL = text(
+    "insert into trace_search(rowid, place, prompt, response, reasoning) "
+    "select id, place, prompt, response, reasoning from trace_words where id > :after and id <= :last"
+)
 
 
 def narrowed(session: Session, query: Any, trace_id: Any, asked: str, place: Iterable[str]) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from service.errors import Problem
 from service.models import Batch, Prompt, Trace
-from service.store import removal, traces
+from service.store import removal, search, traces
 from service.store.database import Database
 from service.store.search import QUERY_CHARS_MAX, TERMS_MAX
 from service.store.traces import TraceFilter
@@ -46,6 +46,7 @@ def store(session) -> None:
         answer: dict[str, Any] = {"teacher": "big.one", "reasoning": reasoning, "response": response}
         session.add(Trace(id=number, batch_id=batch, prompt_id=number, **answer))
         session.flush()
+    search.index(session, 100)
 
 
 def find(database: Database, q: str, **more: str) -> list[int]:
@@ -151,6 +152,7 @@ def test_a_text_longer_than_what_an_index_holds_is_stored_and_its_beginning_foun
     with texts.write() as session:
         answer: dict[str, Any] = {"teacher": "other", "reasoning": words, "response": "needle " + words}
         session.add(Trace(id=9, batch_id="batch_two", prompt_id=1, **answer))
+    assert search.caught_up(texts) == 0
     assert find(texts, "needle") == [9]
 
 
@@ -169,9 +171,46 @@ def test_what_is_deleted_is_found_no_more(texts):
 
 
 def test_traces_that_were_there_before_the_index_are_found(texts):
-    migration = importlib.import_module("service.migrations.versions.0004_search")
+    first, later = (
+        importlib.import_module(f"service.migrations.versions.{name}") for name in ("0004_search", "0011_index_later")
+    )
     writing = texts.engine.execution_options(write=True)
     with writing.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        migration.downgrade()
-        migration.upgrade()
+        later.downgrade()
+        first.downgrade()
+        first.upgrade()
+        later.upgrade()
     assert find(texts, "jacket") == [1, 3]
+
+
+def answered(database: Database, number: int, response: str) -> None:
+    with database.write() as session:
+        answer = {"teacher": "other", "sample_index": number, "response": response}
+        session.add(Trace(id=number, batch_id="batch_two", prompt_id=4, **answer))
+
+
+def test_the_index_follows_the_traces_the_oldest_first(texts):
+    for number in range(5, 12):
+        answered(texts, number, "needle")
+    with texts.write() as session:
+        if texts.embedded:
+            assert (search.behind(session), search.index(session, 3), search.behind(session)) == (7, 3, 4)
+            assert search.index(session, 100) == 4
+        assert (search.index(session, 100), search.behind(session)) == (0, 0)
+    assert find(texts, "needle") == list(range(5, 12))
+
+
+def test_a_trace_that_goes_before_its_words_were_taken_leaves_none(texts):
+    answered(texts, 5, "needle one")
+    answered(texts, 6, "needle two")
+    with texts.write() as session:
+        session.delete(session.get_one(Trace, 6))
+    assert search.caught_up(texts) == 0
+    with texts.write() as session:
+        session.delete(session.get_one(Trace, 5))  # the newest one that is in it
+    answered(texts, 7, "needle three")
+    assert search.caught_up(texts) == 0
+    assert (find(texts, "needle"), find(texts, "three"), find(texts, "jacket")) == ([7], [7], [1, 3])
+    if texts.embedded:
+        with texts.write() as session:  # raises where the index and the texts differ
+            session.connection().execute(text("insert into trace_search(trace_search) values ('integrity-check')"))

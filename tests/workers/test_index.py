@@ -1,0 +1,22 @@
+"""The index of words, which a worker brings up behind the answers."""
+
+from service.models import JobKind
+from service.store import search, traces
+from service.store.database import Database
+from service.store.traces import TraceFilter
+from tests.workers.help import ON_SQLITE
+from tests.workers.made import add_batch, questions
+
+
+def left(database: Database) -> int:
+    with database.read() as session:
+        return search.behind(session)
+
+
+@ON_SQLITE
+def test_a_worker_takes_in_the_words_of_whatever_was_stored(database, work):
+    add_batch(database, questions(130), n=1)
+    assert left(database) == 130
+    work(lambda: left(database) == 0, kinds={JobKind.GENERATE})
+    with database.read() as session:
+        assert len(traces.page(session, TraceFilter(q="-nothingofthekind"), limit=200)) == 130
