@@ -52,8 +52,10 @@ def listed(
     with database.read() as session:
         shown = traces_out(session, traces.page(session, wanted, after=after, before=before, limit=PAGE_ROWS + 1))
         stored = {name: sums["stored"] for name, sums in stats.answers_by_teacher(session).items()}
+        newest = batches.page(session, after=None, limit=CHOICES_MAX)
         choices = {
-            "batches": batches.page(session, after=None, limit=CHOICES_MAX),
+            "batches": newest,
+            "of_batch": batches.stored_of(session, [batch.id for batch in newest]),
             "teachers": [(teacher.name, stored.get(teacher.name, 0)) for teacher in teachers.every(session)],
             "categories": facets.categories(session),
             "versions": facets.versions(session, limit=CHOICES_MAX),

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlmodel import Session, col, delete, func, select, update
@@ -247,6 +247,13 @@ def counts(session: Session, batch: Batch) -> dict[str, int]:
     left = found["total"] - found["stored"] - found["failed"]
     cancelled = left if batch.state in ENDED else 0
     return {"cancelled": cancelled, "pending": left - cancelled, **found}
+
+
+def stored_of(session: Session, batch_ids: Collection[str]) -> dict[str, int]:
+    """Return how many answers of each batch are stored."""
+    query = select(col(Job.subject), func.sum(Job.stored)).where(col(Job.subject).in_(batch_ids))  # pyright: ignore[reportArgumentType]
+    rows = session.connection().execute(query.group_by(col(Job.subject)))
+    return {str(batch_id): int(stored) for batch_id, stored in map(tuple, rows)}
 
 
 _SUMMED = ("total", "stored", "failed", "prompt_tokens", "completion_tokens", "reasoning_tokens", "reasoning_lost")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from service.app import create_app
 from service.models import Batch, BatchState, Job, JobState, Trace
@@ -200,7 +201,7 @@ def test_the_funnel_follows_what_is_edited(browser, url):
     page.get_by_label("Add", exact=True).select_option("refusal")
     page.get_by_role("button", name="Add filter").click()
     page.get_by_role("button", name="Move refusal up").click()
-    assert page.locator(".card h2").all_text_contents() == ["refusal", "length"]
+    expect(page.locator(".card h2")).to_have_text(["refusal", "length"])
     assert page.get_by_text("tokens_min=200").is_visible()
     context.close()
 
@@ -254,6 +255,7 @@ def test_what_a_model_wrote_is_typeset_and_keys_decide(browser, url, database, c
     page.keyboard.type("odd")
     page.keyboard.press("Enter")
     page.get_by_role("link", name="odd").wait_for()
+    page.wait_for_load_state()  # keys are listened to from then on
     page.keyboard.press("j")
     page.wait_for_url("**/traces/41?teacher=big")
     page.keyboard.press("k")
