@@ -24,6 +24,8 @@ START_S = 60.0
 """How long a database server may take to start beside us."""
 BUSY_MS = 30_000
 """How long a SQLite writer waits for another before it gives up; a bulk write takes seconds at most."""
+HASTY_MS = 100
+"""… and where what it would write can as well be written later."""
 
 
 class Clock(FunctionElement[float]):
@@ -63,6 +65,7 @@ class Database:
         if self.embedded:
             _prepare_sqlite(self.engine)
         self._write = self.engine.execution_options(write=True)
+        self._write_hastily = self.engine.execution_options(write=True, hasty=True)
 
     @property
     def embedded(self) -> bool:
@@ -97,9 +100,13 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """Yield a session that commits on leaving, or rolls back when the block raises."""
-        with Session(self._write, expire_on_commit=False) as session, session.begin():
+    def write(self, *, hasty: bool = False) -> Iterator[Session]:
+        """Yield a session that commits on leaving, or rolls back when the block raises.
+
+        `hasty`: on SQLite, raise OperationalError at its first statement where another writer is at work for longer
+        than `HASTY_MS`.
+        """
+        with Session(self._write_hastily if hasty else self._write, expire_on_commit=False) as session, session.begin():
             yield session
 
     def now(self) -> float:
@@ -172,5 +179,12 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("hasty"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+            return
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={HASTY_MS}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_MS}")

@@ -12,11 +12,13 @@ and the words of the first 40,000 characters of a prompt, 80,000 of a response a
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 from sqlalchemy import column, func, select, table, text
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from service.errors import Problem
@@ -78,13 +80,14 @@ def index(session: Session, limit: int) -> int:
 
 
 def caught_up(database: Database) -> int:
-    """Bring the index up before somebody searches, as far as that takes a moment; return how many traces are left."""
-    if not database.embedded:
-        return 0
+    """Bring the index up before somebody searches, as far as that takes a moment; return how many traces are left.
+
+    Where another writer is at work, or the disk is full, the search goes on without them.
+    """
     with database.read() as session:
         left = behind(session)
     if left:
-        with database.write() as session:
+        with suppress(OperationalError), database.write(hasty=True) as session:
             index(session, CATCH_UP_ROWS)
             left = behind(session)
     return left

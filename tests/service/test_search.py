@@ -1,6 +1,7 @@
 """Searching the text of traces: the same words find the same traces on both databases."""
 
 import importlib
+import time
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from sqlalchemy import text
 from service.errors import Problem
 from service.models import Batch, Prompt, Trace
 from service.store import removal, search, traces
-from service.store.database import Database
+from service.store.database import BUSY_MS, Database
 from service.store.search import QUERY_CHARS_MAX, TERMS_MAX
 from service.store.traces import TraceFilter
+from tests.workers.help import ON_SQLITE
 
 ASKED = [
     [{"role": "user", "content": "A jacket costs 60 euros and is reduced by 12.5 %. What does it cost now?"}],
@@ -198,6 +200,17 @@ def test_the_index_follows_the_traces_the_oldest_first(texts):
             assert search.index(session, 100) == 4
         assert (search.index(session, 100), search.behind(session)) == (0, 0)
     assert find(texts, "needle") == list(range(5, 12))
+
+
+@ON_SQLITE
+def test_a_search_does_not_wait_for_another_writer(texts):
+    answered(texts, 5, "needle")
+    with texts.write() as writing:
+        writing.connection()
+        began = time.monotonic()
+        assert search.caught_up(texts) == 1
+        assert time.monotonic() - began < BUSY_MS / 1000 / 2
+    assert (find(texts, "needle"), search.caught_up(texts), find(texts, "needle")) == ([], 0, [5])
 
 
 def test_a_trace_that_goes_before_its_words_were_taken_leaves_none(texts):
