@@ -1,17 +1,16 @@
 """What `retort doctor` asks a Retort that runs: is it ready, who can reach it, who works, who answers."""
 
 import ipaddress
-import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from service.cli.checks import Check
+from service.cli.loopback import connects, is_loopback
 from service.cli.terminal import Terminal
 from service.cli.words import clean
 from service.connection import RetortError
 
 KEY_CHARACTERS_MIN = 16
-CONNECT_S = 0.5
 
 
 def look_at_running(terminal: Terminal) -> Iterator[Check]:
@@ -34,7 +33,7 @@ def _door(terminal: Terminal) -> Check:
     """Whether somebody on another machine could use it without a key."""
     address = urlsplit(terminal.url)
     host, port = address.hostname or "", address.port or 80
-    wide = [each for each in _own_addresses() if _connects(each, port)] if _is_loopback(host) else [host]
+    wide = [each for each in _own_addresses() if connects(each, port)] if is_loopback(host) else [host]
     if not wide:
         return Check("door", True, f"port {port} answers on this machine alone", required=True)
     shown = f"{wide[0]}:{port} can be reached from other machines"
@@ -100,18 +99,3 @@ def _is_wide(address: str) -> bool:
     except ValueError:
         return False  # a MAC address, or one with a zone
     return not (parsed.is_loopback or parsed.is_link_local)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _connects(address: str, port: int) -> bool:
-    try:
-        with socket.create_connection((address, port), timeout=CONNECT_S):
-            return True
-    except OSError:
-        return False

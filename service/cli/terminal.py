@@ -47,10 +47,12 @@ class Terminal:
 
     @property
     def client(self) -> "Client":
-        """The API; connecting happens with the first request."""
+        """The API, once somebody listens there; connecting happens with the first request."""
         if self._open is None:
+            from service.cli.loopback import await_start
             from service.client import Client
 
+            await_start(self.url)
             self._open = Client(self.url, self.api_key)
         return self._open
 
