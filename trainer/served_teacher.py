@@ -1,6 +1,8 @@
 """A teacher on a vLLM server, that is asked how likely it had held each token of the student's answers."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -41,10 +43,11 @@ class ServedTeacher(VLLMClient):
     def pick(self, teacher: str) -> dict[str, Any]:
         """Choose the model served under this name or from this folder or hub id, or the only one; return its entry.
 
-        Raises TrainerError `teacher_unreachable`, `teacher_refused`, `teacher_not_served`.
+        Raises TrainerError `teacher_unreachable`, `teacher_refused`, `teacher_not_scoring`, `teacher_not_served`.
         """
-        entries = self._get(f"{self.base_url}/v1/models")["data"]
-        named = [entry for entry in entries if teacher in (entry["id"], entry.get("root"))]
+        with self._readable("/v1/models"):
+            entries = self._get(f"{self.base_url}/v1/models")["data"]
+            named = [entry for entry in entries if teacher in (entry["id"], entry.get("root"))]
         chosen = next(iter(named or (entries if len(entries) == 1 else [])), None)
         if chosen is None:
             served = ", ".join(entry["id"] for entry in entries)
@@ -57,8 +60,8 @@ class ServedTeacher(VLLMClient):
     def probe(self, tokens: list[int], entries: int, temperature: float) -> None:
         """Score these tokens, so that a server which cannot do it is known before the training.
 
-        Raises TrainerError `teacher_refused`, `teacher_unreachable`, or `teacher_temperature` where it gives
-        logprobs at temperature 1 only.
+        Raises TrainerError `teacher_refused`, `teacher_unreachable`, `teacher_not_scoring`, or `teacher_temperature`
+        where it gives logprobs at temperature 1 only.
         """
         asked = self._likely(tokens, entries, temperature)
         if temperature != 1 and asked == self._likely(tokens, entries, 1.0):
@@ -67,6 +70,22 @@ class ServedTeacher(VLLMClient):
                 f"{self.base_url} tells logprobs at temperature 1, whatever it is asked. Start it with "
                 "`--logprobs-mode processed_logprobs`, or train with `temperature=1`",
             )
+
+    def get_sequence_logprobs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As TRL's; raises TrainerError `teacher_not_scoring` where the reply lacks what TRL reads."""
+        with self._readable("/v1/completions"):
+            return super().get_sequence_logprobs(*args, **kwargs)
+
+    @contextmanager
+    def _readable(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise TrainerError(
+                "teacher_not_scoring",
+                f"{self.base_url}{path} answers as vLLM does not ({type(error).__name__}: {error}): "
+                "only a vLLM server tells the logprobs of given tokens (`prompt_logprobs`)",
+            ) from error
 
     def _likely(self, tokens: list[int], entries: int, temperature: float) -> list[Any]:
         return self.get_sequence_logprobs([tokens], [1], entries, temperature)["logprobs"][0]

@@ -83,7 +83,7 @@ class Training:
             await self._database.write(_fail, self._job, "evaluation_in_training", str(leak))
             return
         except (OSError, ValueError) as error:
-            await self._database.write(_fail, self._job, "not_prepared", f"{type(error).__name__}: {error}")
+            await self._database.write(_fail, self._job, "not_prepared", str(error))
             return
         await self._database.write(_start, self._job, self._run, self._settings.lease_s)
         await self._end(await self._follow(command))

@@ -95,6 +95,11 @@ def test_a_server_in_trouble_is_asked_again_and_then_quoted(fake: Callable[..., 
     assert (error.reason, "answers 500" in str(error)) == ("teacher_refused", True)
 
 
+def test_a_server_that_does_not_score_is_named_instead_of_a_crash(fake: Callable[..., str]) -> None:
+    error = refused(fake(faults=[{"kind": "wrong_shape"}]))
+    assert (error.reason, "only a vLLM server" in str(error)) == ("teacher_not_scoring", True)
+
+
 @pytest.mark.parametrize(
     ("knobs", "told"),
     [({"top_k": 5}, "needs `beta: 0`"), ({"top_k": 5, "beta": 0, "teacher_server": None}, "a teacher on a server")],

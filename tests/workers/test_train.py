@@ -176,6 +176,7 @@ def test_a_registered_teacher_scores_by_its_address_key_and_licence(database, tr
     missing = train(teacher="some/teacher", teacher_server="big")
     assert (missing.state, missing.reason) == ("failed", "not_prepared")
     assert "KEY_OF_BIG is not set where the worker runs" in missing.detail
+    assert "Error:" not in missing.detail
     monkeypatch.setenv("KEY_OF_BIG", "secret")
     run = train(teacher="some/teacher", teacher_server="big", temperature=1)
     folder = settings.data_dir / "runs" / run.id

@@ -102,10 +102,10 @@ class FakeTeacher:
         self._count(SCORED, len(choices), fault.kind.value if fault else "ok", len(choices))
         asked = sum(map(len, prompts))
         usage = {"prompt_tokens": asked, "completion_tokens": len(choices), "total_tokens": asked + len(choices)}
-        reply = {"id": "cmpl-fake", "object": "text_completion", "created": 0, "model": self.model}
-        return Reply(
-            200, orjson.dumps({**reply, "choices": choices, "usage": usage}), wait_s=self._latency_s(), fault=fault
-        )
+        reply: dict[str, Any] = {"id": "cmpl-fake", "object": "text_completion", "created": 0, "model": self.model}
+        if not (fault and fault.kind is Kind.WRONG_SHAPE):
+            reply |= {"choices": choices, "usage": usage}
+        return Reply(200, orjson.dumps(reply), wait_s=self._latency_s(), fault=fault)
 
     def tokenize(self, body: bytes, authorization: bytes) -> Reply:
         """Return the reply to one call of /tokenize, of `messages` or of a text; it is not counted."""
