@@ -35,9 +35,9 @@ from service.curation import order, preview
 from service.models import Batch, BatchState, DatasetVersion, JobKind, Trace
 from service.scopes import Scope
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import batches, curation, queue, teachers
 from service.store.database import Database, insert_new
-from service.submission import Spooled
 from workers.attempt import Attempt
 from workers.curate import Curation
 

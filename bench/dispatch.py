@@ -25,9 +25,10 @@ import httpx
 from bench.clients import CLIENTS, Core, aiohttp_client, ask
 from service.models import BatchState
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import batches, teachers
 from service.store.database import Database
-from service.submission import Order, Spooled, accept
+from service.submission import Order, accept
 
 SERVER_CORE, CLIENT_CORE = 1, 0
 TICKS = os.sysconf("SC_CLK_TCK")

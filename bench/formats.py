@@ -31,8 +31,8 @@ from service.formats.detect import Format
 from service.importing import Provenance, take_in
 from service.imports import SOURCES
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store.database import Database
-from service.submission import Spooled
 from workers.export import GROUP_ROWS
 from workers.rows import KEPT, REJECTED, REPEATED
 

@@ -19,9 +19,10 @@ from sqlalchemy import text
 
 from service.models import BatchState
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import batches, teachers
 from service.store.database import Database
-from service.submission import Order, Spooled, accept
+from service.submission import Order, accept
 from tests.workers.teachers.served import TEACHER, serve_teacher
 
 MAX_TOKENS = 256

@@ -34,8 +34,9 @@ from service.limits import Door
 from service.openai import upstream
 from service.requests import Observed
 from service.settings import Settings
+from service.spooling import sweep_uploads
 from service.store.database import Database
-from service.submission import sweep, sweep_uploads
+from service.submission import sweep
 from service.telling import told
 from service.throttle import Throttle
 

@@ -11,9 +11,9 @@ from service.formats.columns import Columns
 from service.formats.record import Record, texts_of
 from service.models import Benchmark
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import benchmarks as store
 from service.store.database import Database
-from service.submission import Spooled
 
 FAULTS_MAX = 20
 """Named in a refusal; a wrong column is wrong in every line."""

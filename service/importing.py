@@ -9,9 +9,10 @@ from service.imports.source import Origin, Source
 from service.ingest import Form
 from service.models import Batch
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import imports
 from service.store.database import Database
-from service.submission import Intake, Order, Spooled, accept
+from service.submission import Intake, Order, accept
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,14 @@
-"""Taking in a batch: the body goes to disk as it comes, then every row is checked and stored, whole or not at all.
+"""Taking in a batch, whose body is on disk: every row is checked and stored, whole or not at all.
 
 Rows are stored in chunks, and the request that does so holds the batch: by the database's clock, renewed with every
 chunk. When it dies, the same body under the same key takes the batch over and goes on after the last chunk.
 """
 
-import errno
-import fcntl
 import hashlib
 import math
-import os
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from service import gradable, ingest
-from service.errors import Conflict, NoSpace, Problem
+from service.errors import Conflict, Problem
 from service.formats import detect
 from service.formats.columns import Columns
 from service.formats.detect import Format
@@ -30,6 +24,7 @@ from service.formats.record import Record
 from service.models import Batch, BatchState
 from service.models.columns import new_id
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import batches, teachers
 from service.store.batches import HoldLost
 from service.store.database import Database
@@ -38,12 +33,6 @@ CHUNK_ROWS, CHUNK_BYTES = 2_000, 4 * 2**20
 """Prompts stored in one transaction, whichever comes first: other writers wait no longer than this takes."""
 HOLD_S = 15.0
 """A request that stored nothing for so long is dead: a chunk takes a second, a full disk queue several."""
-UPLOADS = "uploads"
-"""Folder of bodies on their way in, below the data folder."""
-UPLOAD_MAX_S = 24 * 3600.0
-"""Nothing is uploaded for so long, whatever its lock says: not every network file system knows locks."""
-FRESH_S = 60.0
-"""A younger file may be about to be locked."""
 KEEP_S = 24 * 3600.0
 """How long a half-stored batch waits for its body to be sent again under its key."""
 
@@ -66,7 +55,7 @@ class Order:
     refuse_ungradable: bool = False
     """Whether a reference that its verifier cannot grade is a mistake; else the batch tells how many there are."""
 
-    def digest(self, body: "Spooled") -> str:
+    def digest(self, body: Spooled) -> str:
         """Return the hash that tells a repeated submission from another one under the same key."""
         said = [self.teachers, self.n, self.sampling, self.meta, body.sha256]
         if body.form != Format.JSONL or body.columns:
@@ -103,69 +92,6 @@ class Intake:
 
 ASKED = Intake()
 """Prompts, which the workers ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """A body on disk."""
-
-    path: Path
-    sha256: str
-    form: Format = Format.JSONL
-    columns: Columns | None = None
-    """What its columns stand for; None where they are called like the fields."""
-
-
-@contextmanager
-def spool_file(settings: Settings) -> Iterator[Path]:
-    """Yield the path of a new file in the data folder; it is gone afterwards."""
-    folder = settings.data_dir / UPLOADS
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
-    try:
-        # Locked as long as this process lives, so that `sweep_uploads` can tell it from what a dead one left.
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield Path(name)
-    finally:
-        os.close(handle)
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-
-
-def sweep_uploads(settings: Settings) -> int:
-    """Remove what broken-off uploads of dead processes left on the disk; return how many files."""
-    gone = 0
-    for path in (settings.data_dir / UPLOADS).glob("*.part"):
-        with suppress(FileNotFoundError):
-            age_s = time.time() - path.stat().st_mtime
-            if age_s > UPLOAD_MAX_S or (age_s > FRESH_S and _is_left(path)):
-                path.unlink()
-                gone += 1
-    return gone
-
-
-def _is_left(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
-
-
-async def spool(chunks: AsyncIterator[bytes], path: Path) -> str:
-    """Write a body to `path` as it arrives, so that its size costs no memory; return its SHA-256."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("wb") as file:
-            async for chunk in chunks:
-                digest.update(chunk)
-                file.write(chunk)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise NoSpace("the disk of the data folder is full; nothing of the batch was kept") from error
-    return digest.hexdigest()
 
 
 def accept(

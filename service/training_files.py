@@ -18,9 +18,9 @@ from service.models.files import File, Purpose
 from service.openai.uploads import path_of
 from service.scopes import Scope
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import files, runs
 from service.store.database import Database
-from service.submission import Spooled
 
 UPLOADED = "uploaded"
 """Who gave the answers, where nobody says; followed by the licence where that is known."""

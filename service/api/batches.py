@@ -17,8 +17,9 @@ from service.formats.columns import parse
 from service.formats.detect import Format, by_content, by_content_type, by_name
 from service.ingest import FIELDS, JUDGED, NATIVE, NEEDED
 from service.openai.multipart import Upload
+from service.spooling import Spooled, spool, spool_file
 from service.store import audit, batches, pass_rates
-from service.submission import Order, Spooled, accept, spool, spool_file
+from service.submission import Order, accept
 from service.views import batch_out
 
 router = APIRouter(prefix="/api/batches", tags=["batches"])

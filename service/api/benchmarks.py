@@ -11,8 +11,8 @@ from service.api.deps import DatabaseDep, SettingsDep
 from service.api.shapes.base import NAME
 from service.api.shapes.teachers import BenchmarkAdded, BenchmarkOut
 from service.formats.detect import by_content
+from service.spooling import Spooled, spool_file
 from service.store import benchmarks as store
-from service.submission import Spooled, spool_file
 
 router = APIRouter(prefix="/api/benchmarks", tags=["benchmarks"])
 

@@ -14,8 +14,8 @@ from service.formats.detect import Format, by_content
 from service.importing import Provenance, take_in
 from service.imports import SOURCES
 from service.imports.source import Source
+from service.spooling import Spooled, spool_file
 from service.store import batches
-from service.submission import Spooled, spool_file
 from service.views import batch_out
 
 router = APIRouter(prefix="/api/imports", tags=["imports"])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.looks import ENDED_BADLY, follow_batch, ungradable_lines, view_batch
+from service.cli.following import ENDED_BADLY, follow_batch
+from service.cli.looks import ungradable_lines, view_batch
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 
 if TYPE_CHECKING:

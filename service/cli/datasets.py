@@ -8,7 +8,8 @@ import typer
 from service.cli import looks
 from service.cli.batches import Follow
 from service.cli.files import read_object
-from service.cli.looks import ENDED_BADLY, follow_version, view_version
+from service.cli.following import ENDED_BADLY, follow_version
+from service.cli.looks import view_version
 from service.cli.status import split_version
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 from service.cli.words import clean, percent, size

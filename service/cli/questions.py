@@ -11,7 +11,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from service.cli.batches import Follow, ended, send_file
-from service.cli.looks import ENDED
+from service.cli.following import ENDED
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 from service.cli.words import counted
 

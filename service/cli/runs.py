@@ -8,7 +8,8 @@ import typer
 
 from service.cli.batches import Follow
 from service.cli.files import read_object
-from service.cli.looks import ENDED_BADLY, follow_run, view_run
+from service.cli.following import ENDED_BADLY, follow_run
+from service.cli.looks import view_run
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 
 if TYPE_CHECKING:

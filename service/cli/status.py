@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli import looks
+from service.cli import following, looks
 from service.cli.batches import Follow
-from service.cli.looks import ENDED, ENDED_BADLY
+from service.cli.following import ENDED, ENDED_BADLY
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 
 LISTED = 10
@@ -109,13 +109,13 @@ def _kind(terminal: Terminal, subject: str) -> tuple[Callable[[], Any], Callable
     if subject.startswith("run_"):
         return (
             lambda: client.run(subject),
-            lambda quiet: looks.follow_run(terminal, subject, quiet=quiet),
+            lambda quiet: following.follow_run(terminal, subject, quiet=quiet),
             looks.view_run,
         )
     if subject.startswith("batch_"):
         return (
             lambda: client.batch(subject),
-            lambda quiet: looks.follow_batch(terminal, subject, quiet=quiet),
+            lambda quiet: following.follow_batch(terminal, subject, quiet=quiet),
             looks.view_batch,
         )
     if subject.startswith("render_"):
@@ -129,7 +129,7 @@ def _kind(terminal: Terminal, subject: str) -> tuple[Callable[[], Any], Callable
     name, number = split_version(subject)
     return (
         lambda: client.version(name, number),
-        lambda quiet: looks.follow_version(terminal, name, number, quiet=quiet),
+        lambda quiet: following.follow_version(terminal, name, number, quiet=quiet),
         looks.view_version,
     )
 

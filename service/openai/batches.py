@@ -26,9 +26,10 @@ from service.openai.shapes import (
     Usage,
 )
 from service.openai.words import ENDPOINT
+from service.spooling import Spooled
 from service.store import audit, batches, completions, files
 from service.store.database import Database
-from service.submission import Order, Spooled, accept
+from service.submission import Order, accept
 
 router = APIRouter(prefix="/batches", tags=["OpenAI: batches"])
 

@@ -17,9 +17,9 @@ from service.openai.errors import Refused
 from service.openai.multipart import Upload
 from service.openai.outputs import OutputFile
 from service.openai.shapes import FileDeleted, FileObject, Order, Page, PageSize
+from service.spooling import spool_file
 from service.store import audit, files, runs
 from service.store.database import Database
-from service.submission import spool_file
 
 router = APIRouter(prefix="/files", tags=["OpenAI: files"])
 

@@ -22,9 +22,10 @@ from service.errors import Conflict
 from service.formats.detect import Format
 from service.models import Batch, BatchState
 from service.settings import Settings
+from service.spooling import Spooled
 from service.store import batches, teachers
 from service.store.database import Database
-from service.submission import Order, Spooled, accept, sweep
+from service.submission import Order, accept, sweep
 from tests.processes import free_ports
 
 LINES = 16_000

@@ -11,7 +11,7 @@ import pytest
 from openai import APIStatusError, BadRequestError, ConflictError, NotFoundError
 from openai.types import FileDeleted, FileObject
 
-from service.submission import spool_file, sweep_uploads
+from service.spooling import spool_file, sweep_uploads
 from tests.service.openai.conftest import jsonl, line, post, submit, upload
 
 
@@ -165,7 +165,7 @@ def test_a_full_disk_is_told_and_nothing_is_kept(sdk, teacher, settings, monkeyp
 
 
 def test_what_a_killed_upload_left_is_swept_and_a_living_one_is_not(tmp_path, settings):
-    spool = "from service.submission import spool_file; from service.settings import Settings; import os, sys\n"
+    spool = "from service.spooling import spool_file; from service.settings import Settings; import os, sys\n"
     spool += "with spool_file(Settings(data_dir=sys.argv[1])): os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", spool, settings.data_dir], check=False)
     (left,) = kept(settings)
