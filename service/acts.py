@@ -16,6 +16,7 @@ class Act(StrEnum):
     TEACHER_CHANGED = "teacher.changed"
     BATCH_CANCELLED = "batch.cancelled"
     BATCH_DELETED = "batch.deleted"
+    FILE_DOWNLOADED = "file.downloaded"
     FILE_DELETED = "file.deleted"
     COMPLETION_DELETED = "completion.deleted"
     TRACE_REVIEWED = "trace.reviewed"

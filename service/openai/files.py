@@ -17,6 +17,7 @@ from service.openai.errors import Refused
 from service.openai.multipart import Upload
 from service.openai.outputs import OutputFile
 from service.openai.shapes import FileDeleted, FileObject, Order, Page, PageSize
+from service.settings import Settings
 from service.spooling import spool_file
 from service.store import audit, files, runs
 from service.store.database import Database
@@ -105,22 +106,32 @@ def retrieve(file_id: str, database: DatabaseDep, settings: SettingsDep) -> File
 
 
 @router.get("/{file_id}/content", response_class=Response)
-def content(file_id: str, database: DatabaseDep, settings: SettingsDep) -> Response:
+def content(file_id: str, database: DatabaseDep, settings: SettingsDep, caller: CallerDep) -> Response:
     """Return the bytes of a file. What a batch writes can be read at any time, up to its last stored answer."""
     if run_id := metrics.run_of(file_id):
         disposition = {"Content-Disposition": f'attachment; filename="{METRICS}"'}
         return Response(metrics.content(settings, _finished(database, run_id)), 200, disposition, "text/csv")
     output = outputs.named(file_id)
-    if output is None:
-        with database.read() as session:
-            file = files.get(session, file_id)
-        path = uploads.path_of(settings, file.id)
-        if not path.exists():
-            raise NotFound(f"the bytes of file '{file_id}' are not in this machine's data folder")
-        return FileResponse(path, media_type="application/octet-stream", filename=file.filename)
+    filename, answer = _uploaded(database, settings, file_id) if output is None else _written(database, output)
+    with database.write() as session:  # before the first byte: nobody takes anything away unnoticed
+        audit.record(session, caller, Act.FILE_DOWNLOADED, file_id, filename=filename)
+    return answer
+
+
+def _uploaded(database: Database, settings: Settings, file_id: str) -> tuple[str, Response]:
+    with database.read() as session:
+        file = files.get(session, file_id)
+    path = uploads.path_of(settings, file.id)
+    if not path.exists():
+        raise NotFound(f"the bytes of file '{file_id}' are not in this machine's data folder")
+    return file.filename, FileResponse(path, media_type="application/octet-stream", filename=file.filename)
+
+
+def _written(database: Database, output: OutputFile) -> tuple[str, Response]:
     _made_at(database, output)
     disposition = {"Content-Disposition": f'attachment; filename="{output.filename}"'}
-    return StreamingResponse(outputs.content(database, output), 200, disposition, media_type="application/octet-stream")
+    lines = outputs.content(database, output)
+    return output.filename, StreamingResponse(lines, 200, disposition, media_type="application/octet-stream")
 
 
 @router.delete("/{file_id}", response_model=FileDeleted)

@@ -11,7 +11,10 @@ import pytest
 from openai import APIStatusError, BadRequestError, ConflictError, NotFoundError
 from openai.types import FileDeleted, FileObject
 
+from service.acts import Act
 from service.spooling import spool_file, sweep_uploads
+from service.store import audit
+from service.store.audit import AuditFilter
 from tests.service.openai.conftest import jsonl, line, post, submit, upload
 
 
@@ -34,6 +37,17 @@ def test_a_file_comes_back_as_it_went(sdk, teacher, settings):
     assert strict_file(sdk.files.with_raw_response.retrieve(file.id)) == file
     assert sdk.files.content(file.id).content == content
     assert [path.name for path in kept(settings)] == [f"{file.id}.jsonl"]
+
+
+def test_whoever_takes_away_an_uploaded_or_a_written_file_is_in_the_audit(sdk, teacher, database):
+    batch = submit(sdk, line("a"))
+    taken = [batch.input_file_id, f"file-output-{batch.id.removeprefix('batch_')}"]
+    for file_id in taken:
+        sdk.files.content(file_id)
+    with database.read() as session:
+        rows = audit.page(session, AuditFilter(act=Act.FILE_DOWNLOADED), after=0, limit=10)
+        found = [(row.subject, row.who, row.detail["filename"]) for row in rows]
+    assert found == [(taken[1], "anybody", f"{batch.id}_output.jsonl"), (taken[0], "anybody", "prompts.jsonl")]
 
 
 def strict_file(raw) -> FileObject:
