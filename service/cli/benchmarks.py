@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli.batches import bytes_bar
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
 from service.cli.words import clean
 
@@ -19,7 +20,8 @@ def add(
     """Add a file of test questions; the filter `contamination` then finds them in traces."""
     terminal = begin(ctx, json)
     try:
-        added = terminal.client.add_benchmark(name, file, column)
+        with bytes_bar(terminal, f"sending {file.name}", file.stat().st_size, "reading its columns") as progress:
+            added = terminal.client.add_benchmark(name, file, column, progress=progress)
     except OSError as error:
         raise Refused(f"cannot read {file}: {error.strerror}", FAILED) from error
 

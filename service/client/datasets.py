@@ -14,7 +14,7 @@ from service.api.shapes.teachers import BenchmarkAdded, BenchmarkOut
 from service.api.shapes.traces import LedgerRow
 from service.client.paths import Page, Span, segment, version_path
 from service.client.sending import CONTENT_TYPE_OF, INGEST_TIMEOUT, bytes_of
-from service.connection import Connection, Object, Progress, given
+from service.connection import Connection, Object, Progress, counted, given
 from service.formats.detect import by_name
 
 
@@ -74,7 +74,9 @@ class Recipes(Connection):
         body = {"batches": list(batches), "recipe": recipe, **given({"sample": sample})}
         return self._post(PreviewOut, "/api/recipes/preview", json=body)
 
-    def add_benchmark(self, name: str, file: Path, columns: Sequence[str]) -> BenchmarkAdded:
+    def add_benchmark(
+        self, name: str, file: Path, columns: Sequence[str], *, progress: Progress | None = None
+    ) -> BenchmarkAdded:
         """Add a file (JSONL, CSV or Parquet) whose columns hold what a benchmark asks; recipes call it by the name."""
         form = by_name(file.name)
         with file.open("rb") as opened:
@@ -83,7 +85,7 @@ class Recipes(Connection):
                 "/api/benchmarks",
                 params={"name": name, "column": list(columns)},
                 headers={"Content-Type": CONTENT_TYPE_OF[form]} if form else {},
-                content=bytes_of(opened),
+                content=counted(bytes_of(opened), progress),
                 timeout=INGEST_TIMEOUT,
             )
 
