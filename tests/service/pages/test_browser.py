@@ -229,6 +229,12 @@ def test_a_batch_moves_by_itself_and_rests_when_it_has_ended(browser, url, datab
     context.close()
 
 
+def appears(locator):
+    """Wait for what the next page shows, and until it has loaded: keys are listened to from then on."""
+    locator.wait_for()
+    locator.page.wait_for_load_state()
+
+
 def test_what_a_model_wrote_is_typeset_and_keys_decide(browser, url, database, complaints):
     hostile = (
         r"$\text{<img src=x onerror=alert(1)>}$ ![b](http://203.0.113.7/b.png) [l](javascript:alert(1)) $\frac{1}{2}$"
@@ -246,16 +252,15 @@ def test_what_a_model_wrote_is_typeset_and_keys_decide(browser, url, database, c
     page.keyboard.press("a")  # the form asks for a name first
     page.keyboard.type("Ann")
     page.keyboard.press("Enter")
-    page.get_by_text("Last: Ann").wait_for()
+    appears(page.get_by_text("Last: Ann"))
     page.keyboard.press("r")
-    page.get_by_text(", reject.").wait_for()
+    appears(page.get_by_text(", reject."))
     page.keyboard.press("u")
-    page.get_by_text(", keep.").wait_for()
+    appears(page.get_by_text(", keep."))
     page.keyboard.press("t")
     page.keyboard.type("odd")
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="odd").wait_for()
-    page.wait_for_load_state()  # keys are listened to from then on
+    appears(page.get_by_role("link", name="odd"))
     page.keyboard.press("j")
     page.wait_for_url("**/traces/41?teacher=big")
     page.keyboard.press("k")
