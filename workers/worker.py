@@ -38,8 +38,9 @@ BEAT_EVERY_S, TELL_EVERY_S = 5.0, 5.0
 
 INDEX_ROWS, INDEX_EVERY_S = 100, 1.0
 """Traces whose words the index takes in at once, 30 ms of SQLite's one writer; and between two looks for any."""
-INDEX_SHARE = 0.1
-"""Of the time, while answers are on their way: it keeps up with some 300 of them a second, and the rest comes after."""
+INDEX_SHARE_MIN, INDEX_SHARE_MAX = 0.02, 0.5
+"""Of the time, while answers are on their way: half of what this process leaves of a core, so that it keeps up with
+teachers as fast as they usually are; those that answer at once are not held up, and the rest comes after."""
 
 Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
 ONE_AT_A_TIME = tuple(kind for kind in JobKind if kind != JobKind.GENERATE)
@@ -149,13 +150,21 @@ class Worker:
 
     async def _index(self) -> None:
         """Bring SQLite's index of words up behind the answers; while some are on their way, in a share of the time."""
+        share = INDEX_SHARE_MIN
         while not self._stopping.is_set():
             began = time.monotonic()
             taken = await self._database.write(search.index, INDEX_ROWS)
             if not taken:
                 await self._pause(INDEX_EVERY_S)
             elif self._shards.busy:
-                await self._pause((time.monotonic() - began) * (1 / INDEX_SHARE - 1))
+                spare = await self._spare((time.monotonic() - began) * (1 / share - 1))
+                share = min(max(spare / 2, INDEX_SHARE_MIN), INDEX_SHARE_MAX)
+
+    async def _spare(self, seconds: float) -> float:
+        """Wait, and return what share of a core this process left meanwhile; below 0 where it used several."""
+        began, used = time.monotonic(), time.process_time()
+        await self._pause(seconds)
+        return 1 - (time.process_time() - used) / (time.monotonic() - began)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but no longer than until this worker is to stop."""

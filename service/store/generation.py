@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import case, func, select, union_all, update
+from sqlalchemy import CompoundSelect, Select, bindparam, case, func, select, union_all, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, col
@@ -43,34 +43,48 @@ def assignment(session: Session, job: Job) -> tuple[Batch, Teacher | None]:
 
 def missing(session: Session, job: Job, batch: Batch) -> list[Ask]:
     """Return what the shard has yet to ask: answers that have neither a trace nor a failure, by prompt id."""
-    span = (job.first_prompt, job.last_prompt)
-    done = union_all(
-        *(
-            select(table.prompt_id, table.sample_index).where(  # pyright: ignore[reportCallIssue, reportArgumentType]
-                col(table.prompt_id).between(*span), col(table.teacher) == job.teacher
-            )
-            for table in (Trace, Failure)
-        )
-    )
+    of_shard = {"first": job.first_prompt, "last": job.last_prompt, "teacher": job.teacher}
     answered: dict[int, set[int]] = {}
-    for prompt_id, sample_index in map(tuple, session.connection().execute(done).all()):
+    for prompt_id, sample_index in map(tuple, session.connection().execute(_DONE, of_shard)):
         answered.setdefault(prompt_id, set()).add(sample_index)
     had = _had(session, job) if batch.accept_k else {}
-    prompts = (
-        select(Prompt.id, Prompt.messages, Prompt.n, Prompt.body, Prompt.reference, Prompt.verifier)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        # An expression, not the bare column: SQLite would rather read the whole batch by its index than a span of ids.
-        .where(col(Prompt.id).between(*span), col(Prompt.batch_id).concat("") == batch.id)
-        .where(func.coalesce(Prompt.teacher, job.teacher) == job.teacher)
-        .order_by(col(Prompt.id))
-    )
     asks = []
-    for prompt_id, messages, n, body, reference, verifier in map(tuple, session.connection().execute(prompts).all()):
+    prompts = session.connection().execute(_PROMPTS, of_shard | {"batch": batch.id})
+    for prompt_id, messages, n, body, reference, verifier in map(tuple, prompts):
         there = answered.get(prompt_id, ())
         left = [index for index in range(n or batch.n) if index not in there]
         ask = Ask(prompt_id, messages, left, body or {}, reference, verifier, *had.get(prompt_id, (0, 0)))
         if left and not is_enough(batch, ask.accepted, ask.tokens):
             asks.append(ask)
     return asks
+
+
+def _done_statement() -> CompoundSelect[Any]:
+    """Return the statement that finds the shard's answers and failures; made once, as `queue.claim`'s is."""
+    return union_all(
+        *(
+            select(table.prompt_id, table.sample_index).where(  # pyright: ignore[reportCallIssue, reportArgumentType]
+                col(table.prompt_id).between(bindparam("first"), bindparam("last")),
+                col(table.teacher) == bindparam("teacher"),
+            )
+            for table in (Trace, Failure)
+        )
+    )
+
+
+def _prompts_statement() -> Select[Any]:
+    """Return the statement that reads the shard's prompts; made once, too."""
+    return (
+        select(Prompt.id, Prompt.messages, Prompt.n, Prompt.body, Prompt.reference, Prompt.verifier)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        .where(col(Prompt.id).between(bindparam("first"), bindparam("last")))
+        # An expression, not the bare column: SQLite would rather read the whole batch by its index than a span of ids.
+        .where(col(Prompt.batch_id).concat("") == bindparam("batch"))
+        .where(func.coalesce(Prompt.teacher, bindparam("teacher")) == bindparam("teacher"))
+        .order_by(col(Prompt.id))
+    )
+
+
+_DONE, _PROMPTS = _done_statement(), _prompts_statement()
 
 
 def is_enough(batch: Batch, accepted: int, tokens: int) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     Integer,
+    Select,
     Table,
     Update,
     and_,
@@ -144,9 +145,15 @@ def cancel(session: Session, subject: str) -> int:
 
 def unfinished(session: Session, subject: str) -> int:
     """Return how many jobs of `subject` are queued or running."""
-    states = (JobState.QUEUED, JobState.RUNNING)
-    condition: ColumnElement[bool] = and_(col(Job.subject) == subject, col(Job.state).in_(states))
-    return session.scalar(select(func.count()).select_from(Job).where(condition)) or 0
+    return session.scalar(_UNFINISHED, {"subject": subject}) or 0
+
+
+def _unfinished_statement() -> Select[Any]:
+    in_work = col(Job.state).in_((JobState.QUEUED, JobState.RUNNING))
+    return select(func.count()).select_from(Job).where(col(Job.subject) == bindparam("subject"), in_work)
+
+
+_UNFINISHED = _unfinished_statement()
 
 
 def _fenced(session: Session, job: Job, **values: Any) -> None:
