@@ -39,7 +39,7 @@ BEAT_EVERY_S, TELL_EVERY_S = 5.0, 5.0
 INDEX_ROWS, INDEX_EVERY_S = 100, 1.0
 """Traces whose words the index takes in at once, 30 ms of SQLite's one writer; and between two looks for any."""
 INDEX_SHARE_MIN, INDEX_SHARE_MAX = 0.02, 0.5
-"""Of the time, while answers are on their way: half of what this process leaves of a core, so that it keeps up with
+"""Of the time, while answers are on their way: what this process leaves of half a core, so that it keeps up with
 teachers as fast as they usually are; those that answer at once are not held up, and the rest comes after."""
 
 Work = Callable[[Job, AsyncDatabase, Settings, asyncio.Event], Awaitable[None]]
@@ -157,14 +157,14 @@ class Worker:
             if not taken:
                 await self._pause(INDEX_EVERY_S)
             elif self._shards.busy:
-                spare = await self._spare((time.monotonic() - began) * (1 / share - 1))
-                share = min(max(spare / 2, INDEX_SHARE_MIN), INDEX_SHARE_MAX)
+                used = await self._used((time.monotonic() - began) * (1 / share - 1))
+                share = max(INDEX_SHARE_MAX - used, INDEX_SHARE_MIN)
 
-    async def _spare(self, seconds: float) -> float:
-        """Wait, and return what share of a core this process left meanwhile; below 0 where it used several."""
+    async def _used(self, seconds: float) -> float:
+        """Wait, and return how much of a core this process used meanwhile; above 1 where it used several."""
         began, used = time.monotonic(), time.process_time()
         await self._pause(seconds)
-        return 1 - (time.process_time() - used) / (time.monotonic() - began)
+        return (time.process_time() - used) / (time.monotonic() - began)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but no longer than until this worker is to stop."""
