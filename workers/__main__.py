@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from service import logs, tracing
+from service import logs, memory, tracing
 from service.models import JobKind
 from service.settings import Settings
 from service.store.database import Database
@@ -38,20 +37,10 @@ def main() -> None:
         database.create()
     except NewerDatabase as error:
         parser.exit(1, f"{error}\n")
-    _settle_memory()
+    memory.settle()
     _runner()(Worker(settings, database, wanted, given.alive_file).run())
     database.close()
     tracing.stop()
-
-
-def _settle_memory() -> None:
-    """Let the garbage collector pass over what is loaded for good, and look at what comes less often.
-
-    Without that it goes through the same few hundred thousand objects again and again: a twentieth of a request.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

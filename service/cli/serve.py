@@ -6,6 +6,7 @@ The parent holds the socket, so that a request which comes while this process is
 import signal
 import socket
 import sys
+import threading
 
 import uvicorn
 
@@ -26,6 +27,7 @@ def main(fd: int, stop_s: int) -> None:
     except NewerDatabase as error:
         sys.exit(str(error))
     tracing.trace_requests(app)
+    threading.Thread(target=_get_ready, daemon=True).start()
     # The log is ours, requests and all.
     config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=stop_s, lifespan="on")
     # Once it has stopped, uvicorn raises SIGTERM again, which by default ends the process there and then.
@@ -34,6 +36,15 @@ def main(fd: int, stop_s: int) -> None:
         uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
     finally:
         tracing.stop()
+
+
+def _get_ready() -> None:
+    """Do beforehand, and while the first requests are answered, what some later one would have to wait for."""
+    from service import memory
+    from service.pages.rendering import compile_all
+
+    compile_all()
+    memory.settle()
 
 
 if __name__ == "__main__":

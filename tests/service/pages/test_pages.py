@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from service.pages import rendering
 from service.pages.rendering import HERE
 from service.settings import Settings
 from tests.service.conftest import HERE as LOCAL
@@ -378,3 +379,10 @@ def test_no_address_of_a_page_is_one_of_the_api(filled):
         for path in filled.get("/openapi.json").json()["paths"]
         if not urlsplit(path).path.startswith(("/api", "/v1", "/healthz", "/readyz", "/metrics"))
     ]
+
+
+def test_every_template_is_compiled_before_anybody_asks(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(rendering._templates, "get_template", compiled.append)
+    rendering.compile_all()
+    assert set(compiled) == {path.name for path in (HERE / "templates").iterdir()}
