@@ -23,6 +23,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event, text
 
 from service.app import create_app
+from service.cli.serve import get_ready
 from service.models import (
     Batch,
     BatchState,
@@ -82,6 +83,7 @@ def _bench(folder: Path, url: str, rows: int, repeats: int) -> None:
         fill(database, rows)
     settings = Settings(data_dir=folder, database_url=url)
     with TestClient(create_app(settings), base_url=HERE, headers={"Accept": "text/html"}) as client:
+        get_ready()  # as the API's own process does
         print(f"\n{rows:,} traces, {database.engine.dialect.name}; ms: p50, p95, worst of {repeats}", flush=True)
         for path in _paths(rows):
             _show(client, path, repeats)
