@@ -14,7 +14,7 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 import orjson
 
+from bench.answers import a_number, a_response, an_answer, sixteen_numbers
 from bench.contamination import question
 from bench.filters import QUESTIONS, traces
 from filters.recipe import Recipe
@@ -108,8 +109,8 @@ def recipes(database: Database, settings: Settings, batch_id: str, filters: list
 def verifications() -> None:
     """Show verified answers a second, with the hard kill on, beside math-verify in a loop."""
     chosen = random.Random(3)
-    mixed = [_answer(chosen) for _ in range(4_000)]
-    same = [item for _ in range(500) for item in _sixteen(chosen)]
+    mixed = [an_answer(chosen) for _ in range(4_000)]
+    same = [item for _ in range(500) for item in sixteen_numbers(chosen)]
     for what, items in (("mixed answers", mixed), ("16 whole numbers a prompt", same)):
         alone = _rate(_serial, items[:SERIAL])
         pooled = _rate(_pooled, items)
@@ -125,7 +126,7 @@ def fill(database: Database, count: int) -> str:
     """Store an ended batch of so many traces."""
     chosen = random.Random(5)
     batch = Batch(teachers=["made"], n=ANSWERS, state=BatchState.COMPLETED)
-    numbers = [_number(chosen) for _ in range(count // ANSWERS)]
+    numbers = [a_number(chosen) for _ in range(count // ANSWERS)]
     prompts = [
         {
             "key": str(line),
@@ -222,7 +223,7 @@ def _trace(
         "sample_index": place % ANSWERS,
         "parent_id": None,
         "reasoning": text,
-        "response": _response(chosen, number),
+        "response": a_response(chosen, number),
         "finish_reason": "stop",
         "completion_tokens": len(text.split()),
         "raw": b"",
@@ -232,42 +233,6 @@ def _trace(
 
 def _text(chosen: random.Random, words: int) -> str:
     return " ".join(chosen.choices(WORDS, k=words))
-
-
-def _number(chosen: random.Random) -> Fraction:
-    return Fraction(chosen.randint(-500, 5_000), chosen.choice([1, 1, 1, 1, 2, 3, 4, 8]))
-
-
-def _answer(chosen: random.Random) -> tuple[str, str]:
-    """Return a response and its reference: numbers, pairs, sets, intervals; one in five takes algebra to compare."""
-    kind = chosen.random()
-    if kind < 0.6:
-        number = _number(chosen)
-        return _response(chosen, number), str(number)
-    wrong = chosen.random() < 1 / 6
-    low, high = chosen.randint(-50, 50), chosen.randint(51, 500)
-    if kind < 0.8:
-        opened, closed = chosen.choice([("(", ")"), (r"\{", r"\}"), ("[", ")"), ("(", "]")])
-        return rf"So it is $\boxed{{{opened}{low},\ {high + wrong}{closed}}}$.", f"{opened}{low}, {high}{closed}"
-    said = rf"{high}x + \sqrt{{{4 * high}}}" if chosen.random() < 0.5 else rf"x^{{2}} - {low + 60} y"
-    expected = rf"2\sqrt{{{high + wrong}}} + {high} x" if "sqrt" in said else rf"x \cdot x - {low + 60 + wrong}y"
-    return rf"Hence $\boxed{{{said}}}$.", expected
-
-
-def _response(chosen: random.Random, number: Fraction) -> str:
-    """Write a number in one of the ways that models do, one in six a wrong one."""
-    if chosen.random() < 1 / 6:
-        number += 1
-    top, bottom = number.numerator, number.denominator
-    ways = [str(number), rf"\frac{{{top}}}{{{bottom}}}", rf"\dfrac{{{top}}}{{{bottom}}}", rf"x = {number}"]
-    ways += [rf"{float(number)}"] if bottom != 3 else [rf"{top}\, / \,{bottom}"]
-    return rf"So the answer is \boxed{{{chosen.choice(ways)}}}."
-
-
-def _sixteen(chosen: random.Random) -> Iterator[tuple[str, str]]:
-    number = chosen.randint(0, 10_000)
-    for _ in range(16):
-        yield rf"The answer is \boxed{{{number + (chosen.random() < 0.2)}}}.", str(number)
 
 
 def _serial(items: list[tuple[str, str]]) -> list[bool]:

@@ -18,8 +18,10 @@ def await_start(url: str) -> None:
         host, port = address.hostname or "", address.port or 80
     except ValueError:
         return  # no URL: the first request says so
+    if not is_loopback(host):
+        return
     end = time.monotonic() + STARTING_S
-    while is_loopback(host) and not connects(host, port) and time.monotonic() < end:
+    while not connects(host, port) and time.monotonic() < end:
         time.sleep(LOOK_EVERY_S)
 
 

@@ -16,13 +16,8 @@ import pytest
 
 from service import launching
 from tests.trainer.process import Trainer, start
-from tests.trainer.tiny import make_row, write_dataset, write_student
-from trainer.dataset import open_folder
-from trainer.errors import TrainerError
-from trainer.loop import run_trainer
+from tests.trainer.tiny import are_equal, make_row, weights_of, write_dataset, write_student
 from trainer.report import Report
-from trainer.sft import Config, train
-from trainer.supervisor import Supervisor
 
 pytestmark = pytest.mark.train
 Build = Callable[..., Path]
@@ -34,18 +29,6 @@ KNOBS = ("max_steps=12", "batch_size=8", "gradient_accumulation=1", "save_steps=
 def begin(logs: Path, dataset: Path, student: Path, out: Path, *knobs: str) -> Trainer:
     changes = [part for knob in (*KNOBS, *knobs) for part in ("--set", knob)]
     return start(logs, "sft", dataset, "--student", student, "--out", out, *changes)
-
-
-def weights(out: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return load_file(out / "student" / "model.safetensors")
-
-
-def are_equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    import torch
-
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 class Finished:
@@ -254,7 +237,7 @@ def test_interrupted_and_killed_a_run_ends_as_if_nothing_had_been(finished: Fini
     third.signal(signal.SIGTERM)  # evaluation keeps nothing: it ends at once and is begun again
     assert third.wait() == 3
     assert json.loads((out / "training.json").read_text())["steps"] == STEPS
-    assert are_equal(weights(out), weights(finished.out))
+    assert are_equal(weights_of(out / "student"), weights_of(finished.out / "student"))
 
 
 def test_two_processes_learn_together_what_one_learns_alone(finished: Finished, tmp_path: Path) -> None:
@@ -269,8 +252,8 @@ def test_two_processes_learn_together_what_one_learns_alone(finished: Finished, 
     events = [json.loads(line) for line in done.stdout.splitlines()]
     losses, alone = ([e["loss"] for e in told if e["event"] == "step"] for told in (events, finished.events))
     assert losses == pytest.approx(alone, abs=1e-3), "each step told once, of both"
-    together, before = weights(out), weights_of(finished.student)
-    for name, tensor in weights(finished.out).items():
+    together, before = weights_of(out / "student"), weights_of(finished.student)
+    for name, tensor in weights_of(finished.out / "student").items():
         moved = (tensor - before[name]).abs().max()
         assert torch.allclose(together[name], tensor, atol=0.02 * float(moved)), name
 
@@ -283,81 +266,6 @@ def test_a_refusal_is_exit_2_with_one_event(dataset: Build, student: Path, tmp_p
     assert (failed["event"], failed["reason"]) == ("failed", "would_be_cut")
     assert "row 9 has 90" in failed["detail"]
     assert failed["detail"] in refused.stderr.read_text()
-
-
-def quiet(student: Path, dataset: Path, out: Path, **knobs: Any) -> tuple[Path, list[dict[str, Any]]]:
-    """Train in this process; fast, and enough where no process has to die."""
-    events: list[dict[str, Any]] = []
-    out.mkdir()
-    config = Config.model_validate(
-        {"student": str(student), "max_steps": 4, "batch_size": 8, "gradient_accumulation": 1} | knobs
-    )
-    return train(config, open_folder(dataset), out, Supervisor(listener=events.append)), events
-
-
-def test_lora_is_merged_into_plain_weights(dataset: Build, student: Path, tmp_path: Path) -> None:
-    quiet(student, dataset(), tmp_path / "run", lora={"rank": 4}, learning_rate=0.01)
-    trained, base = weights(tmp_path / "run"), weights_of(student)
-    assert trained.keys() == base.keys()
-    assert not are_equal(trained, base)
-
-
-def test_a_base_in_4_bits_needs_a_gpu(dataset: Build, student: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match="needs an NVIDIA GPU and the package bitsandbytes") as error:
-        quiet(student, dataset(), tmp_path / "run", lora={"base_in_4bit": True})
-    assert error.value.reason == "no_4bit"
-
-
-@pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
-)
-def test_too_little_memory_is_told_with_what_to_do(error: Exception, tmp_path: Path) -> None:
-    class Hungry:
-        """What TRL's trainer is to `trainer.loop`, on a machine that is too small."""
-
-        def train(self, resume_from_checkpoint: str | None) -> None:
-            raise error
-
-    with pytest.raises(TrainerError, match="Halve `batch_size` and double `gradient_accumulation`") as told:
-        run_trainer(Hungry(), None, Supervisor())
-    assert told.value.reason == "out_of_memory"
-
-
-def test_packed_rows_learn_what_single_rows_learn(dataset: Build, student: Path, tmp_path: Path) -> None:
-    folder = dataset([make_row(number) for number in range(8)])
-    _, alone = quiet(student, folder, tmp_path / "alone", max_steps=1)
-    _, packed = quiet(student, folder, tmp_path / "packed", max_steps=1, packing=True)
-    first, second = (next(e["loss"] for e in events if e["event"] == "step") for events in (alone, packed))
-    assert second == pytest.approx(first, abs=1e-3)
-
-
-def test_a_base_in_half_precision_gives_a_student_in_it(dataset: Build, student: Path, tmp_path: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    half = tmp_path / "half"
-    AutoModelForCausalLM.from_pretrained(student, dtype=torch.bfloat16).save_pretrained(half)
-    AutoTokenizer.from_pretrained(student).save_pretrained(half)
-    quiet(half, dataset(), tmp_path / "run")
-    assert {tensor.dtype for tensor in weights(tmp_path / "run").values()} == {torch.bfloat16}
-
-
-def weights_of(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return load_file(folder / "model.safetensors")
-
-
-def test_a_training_that_was_done_but_not_saved_is_saved(dataset: Build, student: Path, tmp_path: Path) -> None:
-    folder = dataset()
-    quiet(student, folder, tmp_path / "run", keep_checkpoints=True, save_steps=2)
-    done = weights(tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "student")
-    config = Config(
-        student=str(student), max_steps=4, batch_size=8, gradient_accumulation=1, keep_checkpoints=True, save_steps=2
-    )
-    train(config, open_folder(folder), tmp_path / "run", Supervisor())
-    assert are_equal(weights(tmp_path / "run"), done)
 
 
 def test_a_folder_in_use_is_left_alone(dataset: Build, student: Path, tmp_path: Path) -> None:

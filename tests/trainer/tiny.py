@@ -173,3 +173,17 @@ def write_student(
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
+
+
+def weights_of(folder: Path) -> dict[str, Any]:
+    """The tensors of a model's folder, by name."""
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def are_equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether both have the same tensors, bit for bit."""
+    import torch
+
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
