@@ -73,7 +73,9 @@ def finish(
 ) -> Path:
     """Save weights, tokenizer and template to `out/student`; remove the cache and, unless kept, the checkpoints."""
     student, partial = out / "student", out / "student.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    if is_main_process():
+        shutil.rmtree(partial, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()  # one that came later would remove what another is saving
     _save(trainer, prepared, partial)
     if is_main_process():
         state = trainer.state
