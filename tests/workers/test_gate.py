@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import selectors
+from unittest.mock import patch
 
 import pytest
 
@@ -10,12 +12,34 @@ from workers.gate import REFUSALS_IN_ROW, Gate, Lane
 from workers.splits import split_of
 
 
+class Leap(selectors.DefaultSelector):
+    """Does not wait for a time to come but leaps there."""
+
+    now = 0.0
+
+    def select(self, timeout=None):
+        self.now += timeout or 0
+        return super().select(timeout and 0)
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """Only sleeps take time here, and exactly theirs: a machine that is busy would add its own."""
+
+    def __init__(self):
+        self.leap = Leap()
+        super().__init__(self.leap)
+
+    def time(self) -> float:
+        return self.leap.now
+
+
 def play(scene, *ceilings: int) -> None:
     async def played() -> None:
         lanes = [Lane(f"server {number}", ceiling) for number, ceiling in enumerate(ceilings or (4,))]
         await scene(Gate(asyncio.Event(), lanes), *lanes)
 
-    asyncio.run(played())
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner, patch("workers.gate.monotonic", runner.get_loop().time):
+        runner.run(played())
 
 
 def answer(latency_ms: int = 10) -> list[Completion]:
@@ -112,7 +136,7 @@ def test_a_server_that_refuses_everybody_is_left_alone_as_long_as_it_says():
             lane.busy(TeacherBusy("rate_limited", retry_after_s=0.1))
         began = asyncio.get_running_loop().time()
         async with gate.slot():
-            assert asyncio.get_running_loop().time() - began >= 0.09
+            assert asyncio.get_running_loop().time() - began >= 0.1
 
     play(scene)
 
@@ -120,13 +144,13 @@ def test_a_server_that_refuses_everybody_is_left_alone_as_long_as_it_says():
 def test_looks_at_a_server_that_is_down_become_rarer():
     async def scene(gate: Gate, lane: Lane) -> None:
         lane.down()
-        assert gate.waits_s() == pytest.approx(0.5, abs=0.01)
+        assert gate.waits_s() == pytest.approx(0.5)
         lane.down()
         assert gate.waits_s() <= 0.5, "shards that looked at the same time wait as long"
         await asyncio.sleep(0.51)
         assert lane.slots() == 16, "enough to see whether it is back"
         lane.down()
-        assert gate.waits_s() == pytest.approx(1.0, abs=0.01)
+        assert gate.waits_s() == pytest.approx(1.0)
         assert lane.answered(answer()) is True
         assert lane.answered(answer()) is False
 
@@ -170,8 +194,8 @@ def test_requests_in_flight_together_share_the_time_that_their_server_was_busy()
             spent.append(slot.busy_s)
 
         await asyncio.gather(one(0.05), one(0.05), one(0.15))
-        assert sum(spent) == pytest.approx(loop.time() - began, rel=0.05)
-        assert spent[-1] > 3 * spent[0]
+        assert spent == pytest.approx([0.05 / 3, 0.05 / 3, 0.05 / 3 + 0.1])
+        assert sum(spent) == pytest.approx(loop.time() - began)
 
     play(scene)
 
