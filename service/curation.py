@@ -24,7 +24,7 @@ from service.errors import Conflict, NotFound, Problem
 from service.models import DatasetVersion, VersionState
 from service.models.batches import ENDED
 from service.settings import Settings
-from service.store import audit, batches, benchmarks, datasets, precedents, soft_labels, teachers
+from service.store import audit, batches, benchmarks, datasets, precedents, rescoring, teachers
 from service.store import curation as store
 from service.store.database import Database
 
@@ -82,7 +82,7 @@ def order(database: Database, body: VersionIn, caller: Caller) -> tuple[DatasetV
             if batch.state not in ENDED:
                 raise Conflict(f"batch {batch_id} is {batch.state}; wait until it has ended, or cancel it")
             mark = [batch.finished_at, batches.newest_review(session, batch_id)]
-            if added := soft_labels.progress(session, batch_id)["stored"]:
+            if added := rescoring.progress(session, batch_id)["stored"]:
                 mark.append(added)  # labels that came after the answers: the version before them has none
             marks.append(mark)
         digest = hashlib.sha256(orjson.dumps([identity, marks], option=orjson.OPT_SORT_KEYS)).hexdigest()

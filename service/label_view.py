@@ -8,7 +8,7 @@ from sqlmodel import Session
 from service.api.shapes.labels import BatchLabels, LabelsEstimate, TraceLabels
 from service.models import Batch
 from service.soft_labels import NO_TOKEN, bytes_max, bytes_per_token, unpack
-from service.store import batches, soft_labels
+from service.store import batches, rescoring, soft_labels
 
 ENTRIES_MAX = 100_000
 """Of one page: some 2 MB of JSON."""
@@ -17,7 +17,7 @@ ENTRIES_MAX = 100_000
 def of_batch(session: Session, batch: Batch, counts: Mapping[str, int]) -> BatchLabels | None:
     """Return what soft labels a batch has and will have; None where none were asked for and none are there."""
     k = soft_labels.ordered_k(batch)
-    later = soft_labels.progress(session, batch.id)
+    later = rescoring.progress(session, batch.id)
     stored, size = soft_labels.sampled(session, batch.id)
     unavailable = soft_labels.reasons(session, batch.id)
     if k is None and not (stored or unavailable or later["total"] or later["unfinished"]):
@@ -32,7 +32,7 @@ def of_batch(session: Session, batch: Batch, counts: Mapping[str, int]) -> Batch
         bytes=size + later["bytes"],
         pending=later["pending"],
         unavailable=unavailable,
-        waiting=batches.waiting(session, soft_labels.subject(batch.id)) if later["pending"] else {},
+        waiting=batches.waiting(session, rescoring.subject(batch.id)) if later["pending"] else {},
         tokenizer_sha256=soft_labels.tokenizers(session, batch.teachers),
         estimate=_estimate(k, counts["total"], batch.sampling) if k else None,
     )

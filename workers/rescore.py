@@ -7,8 +7,9 @@ from typing import Any
 
 from service.models import Job, Teacher
 from service.settings import Settings
-from service.store import soft_labels
-from service.store.soft_labels import Unlabelled, labels_row, missing_row
+from service.store import rescoring
+from service.store.rescoring import Unlabelled
+from service.store.soft_labels import labels_row, missing_row
 from service.teachers.protocol import NOBODY_THERE, TeacherBusy, TeacherError, TeacherRefused
 from service.teachers.retry import ATTEMPTS_MAX, next_attempt
 from workers.away import put_back
@@ -46,12 +47,12 @@ class Rescoring:
         """Score until nothing is left, the teacher is away or the worker stops; end or put back the job."""
         scorers: list[Scorer] = []
         try:
-            teacher = await self.database.read(soft_labels.scorer, self.job)
+            teacher = await self.database.read(rescoring.scorer, self.job)
             scorers = self._scorers(teacher)
             while not self.stopping.is_set() and self._away is None:
-                traces = await self.database.read(soft_labels.unlabelled, self.job, limit=FLUSH_ROWS)
+                traces = await self.database.read(rescoring.unlabelled, self.job, limit=FLUSH_ROWS)
                 if not traces:
-                    await self.database.write(soft_labels.finish, self.job)
+                    await self.database.write(rescoring.finish, self.job)
                     return
                 await self._score_all(scorers, traces, min(AT_ONCE, teacher.max_concurrency) if teacher else AT_ONCE)
         except TeacherRefused as refused:
@@ -80,7 +81,7 @@ class Rescoring:
         )
         rows = [row for row in found if row]
         if rows:
-            await self.database.write(soft_labels.store, self.job, rows, lease_s=self.settings.lease_s)
+            await self.database.write(rescoring.store, self.job, rows, lease_s=self.settings.lease_s)
 
     async def _row(self, scorer: Scorer, slots: asyncio.Semaphore, trace: Unlabelled) -> dict[str, Any] | None:
         """Return the row of a trace; None where the teacher is away, so that it has to be tried again."""

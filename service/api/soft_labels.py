@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from service import label_view
 from service.api.deps import DatabaseDep, SettingsDep
 from service.api.shapes.labels import BatchLabels, LabelsIn, TraceLabels
-from service.store import batches, soft_labels
+from service.store import batches, rescoring
 from service.store.database import Database
 
 router = APIRouter(prefix="/api", tags=["soft labels"])
@@ -42,8 +42,8 @@ def add(batch_id: str, body: LabelsIn, database: DatabaseDep, settings: Settings
     """
     options = {"k": body.top_logprobs, "teacher": body.teacher, "shard_prompts": settings.shard_prompts}
     with database.write() as session:
-        soft_labels.order(session, batch_id, **options)
-        tokens = soft_labels.tokens(session, batch_id)
+        rescoring.order(session, batch_id, **options)
+        tokens = rescoring.tokens(session, batch_id)
     shown = _shown(database, batch_id)
     shown.estimate = label_view.estimate(body.top_logprobs, shown.pending, tokens)
     return shown
@@ -53,7 +53,7 @@ def add(batch_id: str, body: LabelsIn, database: DatabaseDep, settings: Settings
 def cancel(batch_id: str, database: DatabaseDep) -> BatchLabels:
     """Score no further; soft labels that are stored stay."""
     with database.write() as session:
-        soft_labels.cancel(session, batch_id)
+        rescoring.cancel(session, batch_id)
     return _shown(database, batch_id)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sqlmodel import select
 
-from service.models import Batch, BatchState, Trace
+from service.models import Batch, BatchState, Prompt, Trace
 from service.soft_labels import NO_TOKEN, TopK, bytes_max
 from service.store import completions as stored
 from service.store import soft_labels
@@ -23,7 +23,7 @@ def ended(client, submit):
         row = session.get(Batch, batch["id"])
         row.state = BatchState.COMPLETED
         session.add(row)
-        prompt_id = session.exec(select(soft_labels.Prompt.id)).one()
+        prompt_id = session.exec(select(Prompt.id)).one()
         made = [trace(row.id, prompt_id, index, "tiny") for index in range(2)]
         insert_new(session, Trace, made)
         ids = np.array([[5, 6, 7], [8, 9, NO_TOKEN]], np.uint32)

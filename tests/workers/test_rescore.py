@@ -13,7 +13,7 @@ from service.errors import Conflict, NotFound
 from service.models import Job, JobKind, SoftLabels, Trace
 from service.scopes import Scope
 from service.soft_labels import TopK, unpack
-from service.store import batches, soft_labels, teachers
+from service.store import batches, rescoring, soft_labels, teachers
 from tests.workers.conftest import Fake
 from tests.workers.help import ON_SQLITE, numbered, prompt, state, submit, traces, waiting
 from tests.workers.made import add_batch
@@ -30,12 +30,12 @@ def rows(database, batch_id):
 
 def order(database, batch_id, k=4, teacher=None, shard_prompts=5):
     with database.write() as session:
-        soft_labels.order(session, batch_id, k=k, teacher=teacher, shard_prompts=shard_prompts)
+        rescoring.order(session, batch_id, k=k, teacher=teacher, shard_prompts=shard_prompts)
 
 
 def progress(database, batch_id):
     with database.read() as session:
-        return soft_labels.progress(session, batch_id)
+        return rescoring.progress(session, batch_id)
 
 
 def done(database, batch_id):
@@ -185,7 +185,7 @@ def test_a_teacher_that_is_down_makes_scoring_wait_and_fails_nothing(database, w
     with database.write() as session:
         teachers.get(session, "fake").base_url = down.base_url
     order(database, batch)
-    work(lambda: waiting(database, soft_labels.subject(batch)) == {"teacher_down": 2}, kinds=ALL)
+    work(lambda: waiting(database, rescoring.subject(batch)) == {"teacher_down": 2}, kinds=ALL)
     assert progress(database, batch)["pending"] == 6
     with database.write() as session:
         teachers.get(session, "fake").base_url = fake.base_url

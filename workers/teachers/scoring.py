@@ -13,7 +13,7 @@ import orjson
 import zstandard
 
 from service.soft_labels import TopK
-from service.store.soft_labels import Unlabelled
+from service.store.rescoring import Unlabelled
 from service.teachers.logprobs import of_prompt
 from service.teachers.protocol import TeacherRefused
 from service.teachers.reasoning import PAIRS

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from service.soft_labels import NO_TOKEN
-from service.store.soft_labels import Unlabelled
+from service.store.rescoring import Unlabelled
 from service.teachers.protocol import Sampling, TeacherRefused
 from tests.trainer.tiny import make_row, write_dataset
 from tests.workers.teachers.served import TEACHER, serve_teacher
