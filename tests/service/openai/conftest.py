@@ -15,14 +15,16 @@ import orjson
 import pytest
 import uvicorn
 from openai import OpenAI
+from openai.types import Batch
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from service.app import create_app
+from service.models import Batch as Row
 from service.settings import Settings
-from service.store import teachers
+from service.store import generation, queue, teachers
 from service.store.database import Database
 from tests.workers.conftest import Fake
 
@@ -224,3 +226,34 @@ def chunk(delta: dict[str, Any] | None = None, **said: Any) -> bytes:
 def post(base_url: object, path: str, **options: Any) -> httpx.Response:
     """Send a request that the SDK would not."""
     return httpx.request(options.pop("method", "POST"), f"{base_url}{path}", trust_env=False, **options)
+
+
+def ended(sdk: OpenAI, batch_id: str, state: str = "completed") -> Batch:
+    """Return a batch once it has ended so."""
+    return wait_for(lambda: (found := sdk.batches.retrieve(batch_id)).status == state and found)
+
+
+def store(database: Database, batch_id: str, sample_index: int, nth: int = 0) -> None:
+    """Store one answer to the nth prompt of a batch, as its worker would."""
+    with database.write() as session:
+        job = queue.claim(session, ["generate"], worker="w", lease_s=-1)[0]
+        prompt = session.connection().exec_driver_sql(
+            "select id from prompt where batch_id = ? order by id limit 1 offset ?", (batch_id, nth)
+        )
+        trace = {
+            "batch_id": batch_id,
+            "prompt_id": prompt.scalar_one(),
+            "teacher": "tiny",
+            "sample_index": sample_index,
+        }
+        text = {"reasoning": "", "response": "4", "finish_reason": "stop", "raw": b"", "created_at": time.time()}
+        generation.store(session, job, lease_s=-1, traces=[trace | text], failures=[])
+
+
+def change(database: Database, batch_id: str, **values: Any) -> None:
+    """Change columns of a batch."""
+    with database.write() as session:
+        batch = session.get_one(Row, batch_id)
+        for name, value in values.items():
+            setattr(batch, name, value)
+        session.add(batch)

@@ -1,20 +1,13 @@
 """`/v1/batches` through the SDK, answered by a worker process and a fake teacher."""
 
-import time
-
 import orjson
 import pytest
 from openai import BadRequestError, ConflictError, NotFoundError
 from openai.types import Batch, FileObject
 from openai.types.chat import ChatCompletion
 
-from service.models import Batch as Row
-from service.store import batches, completions, generation, queue
-from tests.service.openai.conftest import line, post, register, rows, strict, submit, upload, wait_for
-
-
-def ended(sdk, batch_id: str, state: str = "completed") -> Batch:
-    return wait_for(lambda: (found := sdk.batches.retrieve(batch_id)).status == state and found)
+from service.store import batches
+from tests.service.openai.conftest import ended, line, post, register, rows, store, strict, submit, upload, wait_for
 
 
 def test_a_batch_is_answered_line_by_line(sdk, fake, worker):
@@ -130,65 +123,6 @@ def test_a_batch_that_has_ended_cannot_be_cancelled(sdk, fake, worker):
         sdk.batches.cancel(batch.id)
 
 
-def test_what_is_pending_when_the_window_closes_has_failed(sdk, teacher, database):
-    batch = submit(sdk, line("done"), line("half", body={"n": 2}), line("pending"), completion_window="1h")
-    assert batch.expires_at - batch.created_at == pytest.approx(3600, abs=1)
-    store(database, batch.id, 0)
-    store(database, batch.id, 0, nth=1)
-    assert sdk.batches.retrieve(batch.id).status == "in_progress"
-    change(database, batch.id, expires_at=time.time() - 1)
-    expired = strict(Batch, sdk.batches.with_raw_response.retrieve(batch.id))
-    assert (expired.status, expired.completed_at) == ("expired", None)
-    assert expired.expired_at == expired.finalizing_at >= expired.created_at
-    assert expired.request_counts.model_dump() == {"total": 3, "completed": 1, "failed": 2}
-    assert set(rows(sdk, expired.output_file_id)) == {"done"}
-    found = rows(sdk, expired.error_file_id)
-    assert {name: row["error"]["code"] for name, row in found.items()} == dict.fromkeys(
-        ("half", "pending"), "batch_expired"
-    )
-    assert "1 of 2 answers came" in found["half"]["error"]["message"]
-    with database.read() as session:
-        counts = batches.counts(session, batches.get(session, batch.id))
-    assert {name: counts[name] for name in ("total", "stored", "failed", "cancelled", "pending")} == {
-        **{"total": 4, "stored": 2, "failed": 2},
-        **{"cancelled": 0, "pending": 0},
-    }
-
-
-def test_a_worker_that_holds_a_shard_when_it_expires_stores_nothing_more(sdk, teacher, database):
-    batch = submit(sdk, line("a"))
-    with database.write() as session:
-        (job,) = queue.claim(session, ["generate"], worker="w", lease_s=60)
-    change(database, batch.id, expires_at=time.time() - 1)
-    assert completions.expire_due(database) == 1
-    with pytest.raises(queue.LeaseLost), database.write() as session:
-        queue.keep(session, job, lease_s=60, stored=1)
-    assert completions.expire_due(database) == 0
-
-
-def test_a_worker_notices_that_a_batch_expired(sdk, teacher, worker, database):
-    batch = submit(sdk, line("a"))
-    change(database, batch.id, expires_at=time.time() - 1)
-    worker()
-
-    def state() -> str:
-        with database.read() as session:
-            return batches.get(session, batch.id).state
-
-    assert wait_for(lambda: state() == "expired")
-
-
-def test_an_expired_batch_can_be_asked_again_in_a_new_window(sdk, fake, worker, database, server):
-    batch = submit(sdk, line("a"), completion_window="2h")
-    change(database, batch.id, expires_at=time.time() - 1, in_progress_at=time.time() - 7201)
-    assert sdk.batches.retrieve(batch.id).status == "expired"
-    worker()
-    assert post(server.url, f"/api/batches/{batch.id}/retry").status_code == 200
-    done = ended(sdk, batch.id)
-    assert done.expires_at == pytest.approx(time.time() + 7200, abs=30)
-    assert (set(rows(sdk, done.output_file_id)), done.error_file_id) == ({"a"}, None)
-
-
 def test_the_same_lines_under_the_same_key_are_the_same_batch(sdk, teacher):
     key = {"extra_headers": {"Idempotency-Key": "once"}}
     first = submit(sdk, line("a"), line("b"), **key)
@@ -272,32 +206,6 @@ def test_a_teacher_registered_after_the_upload_changes_nothing(sdk, teacher, dat
     register(database, "other")
     batch = sdk.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
     assert batch.model == "tiny"
-
-
-def store(database, batch_id: str, sample_index: int, nth: int = 0) -> None:
-    """Store one answer to the nth prompt of a batch, as its worker would."""
-    with database.write() as session:
-        job = queue.claim(session, ["generate"], worker="w", lease_s=-1)[0]
-        prompt = session.connection().exec_driver_sql(
-            "select id from prompt where batch_id = ? order by id limit 1 offset ?", (batch_id, nth)
-        )
-        trace = {
-            "batch_id": batch_id,
-            "prompt_id": prompt.scalar_one(),
-            "teacher": "tiny",
-            "sample_index": sample_index,
-        }
-        text = {"reasoning": "", "response": "4", "finish_reason": "stop", "raw": b"", "created_at": time.time()}
-        generation.store(session, job, lease_s=-1, traces=[trace | text], failures=[])
-
-
-def change(database, batch_id: str, **values) -> None:
-    """Change columns of a batch."""
-    with database.write() as session:
-        batch = session.get(Row, batch_id)
-        for name, value in values.items():
-            setattr(batch, name, value)
-        session.add(batch)
 
 
 def test_the_completion_of_a_line_is_found_under_its_id_with_its_metadata(sdk, fake, worker):

@@ -1,5 +1,6 @@
 """A page as a browser would take it apart: elements, attributes, links and the text a person reads."""
 
+import re
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "img", "input", "br", "line", "polyline"}
@@ -42,3 +43,8 @@ class Page(HTMLParser):
         if self._open and self._open[-1] in {"script", "style"}:
             self.scripts += data.strip()
         self.text += data
+
+
+def traces(html: str) -> list[str]:
+    """Return the addresses of the traces that a page links to."""
+    return re.findall(r'href="(/traces/\d+)["?]', html)

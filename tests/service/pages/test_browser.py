@@ -18,7 +18,8 @@ from service.models import Batch, BatchState, Job, JobState, Trace
 from service.settings import Settings
 from service.store.database import Database
 from tests.conftest import leave_out
-from tests.service.pages.library import ASKING, DONE, TRAINED, TRAINING, fill
+from tests.service.pages.ids import ASKING, DONE, TRAINED, TRAINING
+from tests.service.pages.library import fill
 
 QUIET = [
     "--no-sandbox",  # a container's root has no user namespaces to build one from

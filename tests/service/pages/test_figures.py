@@ -8,7 +8,8 @@ from service.models import Batch, DatasetVersion, Job, JobKind, JobState, Prompt
 from service.pages import attention
 from service.store import facets, overview
 from service.store.database import Database
-from tests.service.pages.library import ASKING, DONE, fill
+from tests.service.pages.ids import ASKING, DONE
+from tests.service.pages.library import fill
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The pages over a real database: each can be read, is safe with hostile text, and leads on to the next."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,41 +10,13 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.settings import Settings
 from tests.service.conftest import HERE as LOCAL
-from tests.service.pages.conftest import BROWSER
-from tests.service.pages.library import ASKING, BROKEN, DONE, TRAINED, TRAINING
-from tests.service.pages.reader import Page
+from tests.service.pages.conftest import BROWSER, MOVING, STILL
+from tests.service.pages.ids import ASKING, BROKEN, DONE, TRAINED
+from tests.service.pages.reader import Page, traces
 from tests.service.pages.report import HOSTILE
 
 FIXED = ["/", "/live", "/batches", "/traces", "/datasets", "/recipes", "/runs", "/teachers"]
 FIXED += ["/licences", "/settings", "/audit"]
-MOVING = [f"/batches/{ASKING}/live", "/datasets/arithmetic/2/live", f"/runs/{TRAINING}/live"]
-STILL = [f"/batches/{DONE}/live", "/datasets/arithmetic/1/live", f"/runs/{TRAINED}/live", f"/runs/{BROKEN}/live"]
-ELSEWHERE = ("/api/", "/docs", "/metrics", "https:")
-"""Linked from pages, and no pages themselves."""
-READING = ["/traces/18?as=text", "/traces/18?outcome=reject&q=times", "/traces/18/next?outcome=reject"]
-AGAIN = re.compile(r"/traces/\d+(/|\?)")
-"""A trace among those looked for: the same page once more, as often as there are ways to look."""
-
-
-@pytest.fixture(scope="session")
-def site(filled: TestClient) -> dict[str, Page]:
-    """Every page that can be reached from the front page by following links."""
-    found: dict[str, Page] = {}
-    to_read = ["/", *MOVING, *STILL, *READING]
-    while to_read:
-        path = to_read.pop()
-        if path in found or path.startswith(ELSEWHERE):
-            continue
-        answer = filled.get(path)
-        assert answer.status_code == 200, f"{path}: {answer.status_code}"
-        found[path] = Page(answer.text)
-        links = [link.partition("#")[0] for link in found[path].links if not link.startswith("#")]
-        to_read += [link for link in links if not AGAIN.match(link)]
-    return found
-
-
-def texts(site: dict[str, Page]) -> Iterator[tuple[str, str]]:
-    return ((path, page.text) for path, page in site.items())
 
 
 @pytest.mark.parametrize("path", FIXED)
@@ -97,7 +68,7 @@ def test_pages_load_and_lead_nowhere_else(site):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_shown_as_text(site, text):
-    assert any(text in shown for _, shown in texts(site))
+    assert any(text in page.text for page in site.values())
 
 
 def test_only_the_page_itself_polls(site):
@@ -200,71 +171,13 @@ def test_a_batch_says_what_it_waits_for(site):
     assert "Next try in" in text
 
 
-def test_an_empty_field_of_the_form_asks_for_nothing(filled):
-    form = "q=&batch=&teacher=&category=&version=&outcome=&reason="
-    assert _traces(filled.get(f"/traces?{form}").text) == _traces(filled.get("/traces").text)
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("outcome=reject&reason=wrong_answer", 14),
-        ("version=arithmetic@1&outcome=reject&reason=truncated", 2),
-        ("category=<b>speed</b>&outcome=keep&version=arithmetic@1", 16),
-        ("q=PERCENT", 0),
-        ("q=times 7 is", 15),
-        ('q="times 7 is"', 11),
-        ("q=t%25answer", 0),
-        ("teacher=gone", 0),
-        ("batch=' OR 1=1 --", 0),
-    ],
-)
-def test_facets_narrow_the_traces_and_pages_show_each_once(filled, query, found):
-    path, seen = f"/traces?{query}", []
-    while path:
-        page = Page(filled.get(path).text)
-        seen += [link for link in page.links if re.fullmatch(r"/traces/\d+(\?.*)?", link)]
-        path = next((link for link in page.links if "after=" in link), "")
-    assert (len(seen), len(set(seen))) == (found, found)
-
-
-def _traces(html: str) -> list[str]:
-    return re.findall(r'href="(/traces/\d+)["?]', html)
-
-
-def test_a_long_text_is_cut_in_the_list_and_whole_on_its_own_page(filled):
-    listed = filled.get("/traces", params={"q": "word word", "reason": ""}).text
-    trace = _traces(listed)[0]
-    assert "more characters" in listed
-    assert (listed.count("word") < 700, filled.get(trace).text.count("word") > 2000) == (True, True)
-
-
-def test_a_trace_tells_everything(site):
-    page = site["/traces/18"]
-    for said in (
-        "near_duplicate",
-        "trace 16",
-        "0.8734",
-        "arithmetic@1",
-        "split train",
-        '"role": "assistant"',
-        "198 tokens",
-    ):
-        assert said in page.text, said
-    assert {"del", "ins"} <= {tag for tag, _ in page.tags}
-
-
-def test_a_trace_shows_what_people_said(site):
-    assert any("Ada <ada@example.org>" in text for _, text in texts(site))
-
-
 @pytest.mark.parametrize("reason", ["truncated", "wrong_answer", "near_duplicate"])
 def test_each_reason_of_the_funnel_leads_to_as_many_rows_as_it_counts(filled, site, reason):
     page = site["/datasets/arithmetic/1"]
     link = next(link for link in page.links if f"reason={reason}" in link)
     counted = re.search(rf"{reason}\s+(\d+)", page.text)
     assert counted
-    assert int(counted.group(1)) == len(set(_traces(filled.get(link).text)))
+    assert int(counted.group(1)) == len(set(traces(filled.get(link).text)))
 
 
 def test_a_reason_that_only_abstained_says_so(filled):
@@ -296,21 +209,6 @@ def test_the_card_is_shown_as_text(site):
 def test_a_page_that_is_not_there_names_its_request_as_the_log_does(filled):
     gone = filled.get("/nothing", headers={"Accept": "text/html"})
     assert gone.headers["X-Request-Id"] in gone.text
-
-
-@pytest.mark.parametrize(
-    ("asked", "marked"),
-    [
-        ("rule", ["rule"]),
-        ('"step by step"', ["step by step"]),
-        ("APPL*", ["apply"]),
-        ("rule -banana", ["rule"]),
-        ("-banana", []),
-    ],
-)
-def test_what_was_looked_for_is_shown_with_what_stands_around_it(filled, asked, marked):
-    found = filled.get("/traces", params={"q": asked}, headers={"Accept": "text/html"}).text
-    assert sorted(set(re.findall("<mark>(.*?)</mark>", found))) == marked
 
 
 def test_a_run_draws_its_losses_and_its_distance_from_the_teacher(site):

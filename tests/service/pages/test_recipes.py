@@ -16,7 +16,8 @@ from service.settings import Settings
 from service.store.database import Database
 from tests.service.conftest import HERE
 from tests.service.pages.conftest import BROWSER
-from tests.service.pages.library import DONE, fill
+from tests.service.pages.ids import DONE
+from tests.service.pages.library import fill
 from tests.service.pages.reader import Page
 
 LENGTH = {"begun": "1", "batch": DONE, "f0.kind": "length", "f0.tokens_min": "200"}
