@@ -1,4 +1,4 @@
-"""Ordering a training: what both doors check before a run is queued."""
+"""Ordering a training: what all doors check before a run is queued."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def refuse_forbidden(version: DatasetVersion) -> None:
 def _refuse(version: DatasetVersion, decisions: set[str]) -> None:
     if not version.kept:
         raise Conflict(
-            f"{version.dataset}@{version.number} keeps none of its {version.input} traces; its ledger says why"
+            f"{version.dataset}@{version.number} keeps none of its {version.input:,} traces; its ledger says why"
         )
     answer = version.licence or {"decision": "unknown", "clauses": []}
     if answer["decision"] in decisions:

@@ -9,16 +9,16 @@ from starlette.concurrency import run_in_threadpool
 
 from service import removal
 from service.access import Admin, CallerDep
-from service.acts import Act
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.shapes.batches import BatchOut, Sampling, SubmitOut, SubmitQuery
+from service.cancelling import cancel_batch
 from service.errors import Problem
 from service.formats.columns import parse
 from service.formats.detect import Format, by_content, by_content_type, by_name
 from service.ingest import FIELDS, JUDGED, NATIVE, NEEDED
 from service.openai.multipart import Upload
 from service.spooling import Spooled, spool, spool_file
-from service.store import audit, batches, pass_rates
+from service.store import batches, pass_rates
 from service.submission import Order, accept
 from service.views import batch_out
 
@@ -137,8 +137,7 @@ def remove(batch_id: str, database: DatabaseDep, admin: Admin) -> None:
 def cancel(batch_id: str, database: DatabaseDep, caller: CallerDep) -> BatchOut:
     """Stop asking; answers that are stored stay."""
     with database.write() as session:
-        batches.cancel(session, batch_id)
-        audit.record(session, caller, Act.BATCH_CANCELLED, batch_id)
+        cancel_batch(session, caller, batch_id)
     return _shown(database, batch_id)
 
 

@@ -6,18 +6,17 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
 
-from service import comparison
+from service import comparison, training
 from service.access import CallerDep
-from service.acts import Act
 from service.api.deps import DatabaseDep, Limit, SettingsDep
 from service.api.events import follow
 from service.api.shapes.proposals import Proposal
 from service.api.shapes.runs import RunComparison, RunIn, RunOut
+from service.cancelling import cancel_run
 from service.errors import NotFound
 from service.models import Run
 from service.proposal import PROMPTS_MAX, prompt_mark, propose
-from service.store import audit, batches, datasets, runs
-from service.training import order
+from service.store import batches, datasets, runs
 
 RUNS_MAX = 26
 JSONL = "application/jsonl"
@@ -39,7 +38,7 @@ def create(
     """Train a student on a sealed version; the same Idempotency-Key gives back the run it made (200)."""
     with database.write() as session:
         values = body.model_dump(exclude={"dataset"}) | {"idempotency_key": idempotency_key}
-        run, new = order(session, body.dataset, values)
+        run, new = training.order(session, body.dataset, values)
     response.status_code = 201 if new else 200
     return run
 
@@ -75,9 +74,7 @@ def one(run_id: str, database: DatabaseDep) -> Run:
 def cancel(run_id: str, database: DatabaseDep, caller: CallerDep) -> Run:
     """Stop a training; its checkpoints stay."""
     with database.write() as session:
-        run = runs.cancel(session, run_id)
-        audit.record(session, caller, Act.RUN_CANCELLED, run_id)
-        return run
+        return cancel_run(session, caller, run_id)
 
 
 @router.post("/{run_id}/pause", response_model=RunOut)

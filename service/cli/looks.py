@@ -28,7 +28,7 @@ def batch_row(batch: "BatchOut") -> tuple[Any, ...]:
 
 def version_row(version: "VersionOut") -> tuple[Any, ...]:
     """Return its line in a list."""
-    licence = version.licence.decision if version.licence else UNKNOWN
+    licence = version.licence.decision if version.licence and version.kept else UNKNOWN
     label = f"{version.dataset}@{version.number}"
     kept = (number(version.kept), number(version.input)) if version.state == "sealed" else (UNKNOWN, UNKNOWN)
     return label, version.state, *kept, version.intended_use, licence, age(version.created_at)
@@ -120,8 +120,10 @@ def view_version(version: "VersionOut") -> Callable[[Terminal], None]:
             return
         funnel(terminal, version.funnel)
         share = percent(version.kept / version.input if version.input else None)
-        rows = ", ".join(f"{name} {_rows(part):,}" for name, part in version.splits.items())
-        terminal.say(f"kept {version.kept:,} of {version.input:,} ({share}): {rows}", f"sha256 {version.sha256}")
+        terminal.say(f"kept {version.kept:,} of {version.input:,} ({share})" + _splits(version.splits))
+        if not version.kept:
+            return  # nothing to take along, and nothing that a licence could cover
+        terminal.say(f"sha256 {version.sha256}")
         if near := version.near_prompts:
             terminal.say(near.in_words(), style="yellow" if near.apart else "dim")
         if version.licence:
@@ -187,6 +189,10 @@ def _clause(clause: Any) -> str:
 
 def _largest(reasons: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _splits(splits: dict[str, Any]) -> str:
+    return ": " + ", ".join(f"{name} {_rows(part):,}" for name, part in splits.items()) if splits else ""
 
 
 def _rows(part: Any) -> int:

@@ -16,6 +16,7 @@ from service.cli.status import split_version
 from service.cli.terminal import BAD_INPUT, FAILED, Json, Refused, Terminal, begin
 from service.cli.watch import Look, watch
 from service.cli.words import clean
+from service.methods import TrainingMethod
 
 if TYPE_CHECKING:
     from service.api.shapes.renders import RenderOut
@@ -34,7 +35,7 @@ def render(
     max_length: Annotated[
         int | None, typer.Option(help="Tokens a row may have; else as many as the student has positions.", min=1)
     ] = None,
-    method: Annotated[str, typer.Option(help="The training that the knobs are of.")] = "sft",
+    method: Annotated[TrainingMethod, typer.Option(help="The training that the knobs are of.")] = "sft",
     set_knob: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, such as completion=answer_only.")] = None,
     config: Annotated[Path | None, typer.Option(help="The training's knobs: a .json or .toml file.")] = None,
     out: Annotated[
@@ -69,7 +70,7 @@ def render(
 
 
 def _render_here(
-    terminal: Terminal, folder: Path, student: str, method: str, knobs: dict[str, Any], out: Path | None
+    terminal: Terminal, folder: Path, student: str, method: TrainingMethod, knobs: dict[str, Any], out: Path | None
 ) -> dict[str, Any]:
     """Run the trainer's gate on a folder of this machine; no service is needed."""
     from importlib.util import find_spec
@@ -109,7 +110,7 @@ def _followed(terminal: Terminal, command: list[str], log: Any) -> tuple[dict[st
 
 
 def _render_there(
-    terminal: Terminal, version: str, student: str, method: str, knobs: dict[str, Any], out: Path | None
+    terminal: Terminal, version: str, student: str, method: TrainingMethod, knobs: dict[str, Any], out: Path | None
 ) -> dict[str, Any]:
     """Have a worker render a sealed version, and wait for it."""
     client = terminal.client

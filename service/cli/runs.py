@@ -1,6 +1,5 @@
 """`retort train`: make a student."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from service.cli.files import read_object
 from service.cli.following import ENDED_BADLY, follow_run
 from service.cli.looks import view_run
 from service.cli.terminal import FAILED, Json, Refused, Terminal, begin
+from service.methods import TrainingMethod, set_knob
 
 if TYPE_CHECKING:
     from service.api.shapes.runs import RunOut
@@ -20,7 +20,7 @@ def train(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Argument(help="Sealed version, NAME@N.")],
     student: Annotated[str, typer.Option(help="The base: a folder where the worker runs, or a hub name.")],
-    method: Annotated[str, typer.Option(help="How it is trained.")] = "sft",
+    method: Annotated[TrainingMethod, typer.Option(help="How it is trained.")] = "sft",
     set_knob: Annotated[list[str] | None, typer.Option(help="KEY=VALUE, such as lora.rank=8; may be repeated.")] = None,
     config: Annotated[Path | None, typer.Option(help="The method's knobs: a .json or .toml file.")] = None,
     evaluate: Annotated[list[str] | None, typer.Option(help="Batch whose prompts measure it; may be repeated.")] = None,
@@ -91,17 +91,8 @@ def _view(terminal: Terminal, run: "RunOut") -> None:
 
 
 def change(knobs: dict[str, Any], text: str, option: str = "--set-knob") -> None:
-    """Set one knob as KEY=VALUE says, a nested one as `lora.rank=8`; the value is JSON where it is that, else text."""
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise Refused(f"{option} {text!r}: expected KEY=VALUE, such as learning_rate=1e-4")
-    *outer, last = name.split(".")
-    for key in outer:
-        inner = knobs.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise Refused(f"{option} {text!r}: {key} holds {inner!r}, no knobs of its own")
-        knobs = inner
+    """Set one knob as KEY=VALUE says. Raises Refused."""
     try:
-        knobs[last] = jsonlib.loads(value)
-    except ValueError:
-        knobs[last] = value
+        set_knob(knobs, text)
+    except ValueError as error:
+        raise Refused(f"{option} {error}") from error

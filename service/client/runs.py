@@ -8,6 +8,7 @@ from service.api.shapes.renders import RenderOut
 from service.api.shapes.runs import QuantizeOut, RunComparison, RunOut
 from service.client.paths import Page, key_header, segment
 from service.connection import Connection, Object
+from service.methods import TrainingMethod
 
 
 class Runs(Connection):
@@ -18,7 +19,7 @@ class Runs(Connection):
         dataset: str,
         student: str,
         *,
-        method: str = "sft",
+        method: TrainingMethod = "sft",
         config: Object | None = None,
         evaluation: Sequence[str] = (),
         launch: Object | None = None,
@@ -33,7 +34,7 @@ class Runs(Connection):
         return self._post(RunOut, "/api/runs", json=body, headers=key_header(idempotency_key))
 
     def render(
-        self, name: str, number: int, student: str, *, method: str = "sft", config: Object | None = None
+        self, name: str, number: int, student: str, *, method: TrainingMethod = "sft", config: Object | None = None
     ) -> RenderOut:
         """Start showing what `student` would read of a sealed version."""
         path = f"/api/datasets/{segment(name)}/versions/{number}/renders"

@@ -1,5 +1,6 @@
 """JSON lines: one object a line."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -20,7 +21,8 @@ def lines_of(file: BinaryIO, bytes_max: int) -> Iterator[bytes]:
 
 def records(lines: Iterable[bytes], row_bytes_max: int, *, after: int = 0) -> Iterator[Record]:
     """Yield the object of each non-empty line beyond line `after`; longer ones and what is no object as faults."""
-    for number, line in enumerate(lines, start=1):
+    for number, read in enumerate(lines, start=1):
+        line = read.removeprefix(BOM_UTF8) if number == 1 else read  # some editors begin a file with it
         if number > after and line.strip():
             yield _record(line, number, row_bytes_max)
 
@@ -31,6 +33,8 @@ def _record(line: bytes, number: int, row_bytes_max: int) -> Record:
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as error:
+        if wrong := _not_utf8(line):
+            return fault(number, wrong, INVALID)
         return fault(number, f"not valid JSON: {error}", INVALID)
     if not isinstance(data, dict):
         return fault(number, f"expected a JSON object, found {type(data).__name__}", INVALID)
@@ -40,3 +44,12 @@ def _record(line: bytes, number: int, row_bytes_max: int) -> Record:
     except RecursionError:
         return fault(number, "the JSON is nested too deeply", INVALID)
     return Record(number, data, len(line))
+
+
+def _not_utf8(line: bytes) -> str:
+    """Return what is wrong with a line's encoding; empty where nothing is."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return f"not valid UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
+    return ""

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 
 from service.access import CallerDep
-from service.acts import Act
 from service.api.deps import DatabaseDep, SettingsDep
+from service.cancelling import cancel_batch
 from service.errors import NotFound
 from service.models import Batch, BatchState
 from service.models.files import Purpose
@@ -27,7 +27,7 @@ from service.openai.shapes import (
 )
 from service.openai.words import ENDPOINT
 from service.spooling import Spooled
-from service.store import audit, batches, completions, files
+from service.store import batches, completions, files
 from service.store.database import Database
 from service.submission import Order, accept
 
@@ -106,8 +106,7 @@ def cancel(batch_id: str, database: DatabaseDep, caller: CallerDep) -> BatchObje
     with database.write() as session:
         # Asked twice, by a client that did not hear the first answer, it is the same cancellation.
         if _get(session, batch_id).state != BatchState.CANCELLED:
-            batches.cancel(session, batch_id)
-            audit.record(session, caller, Act.BATCH_CANCELLED, batch_id)
+            cancel_batch(session, caller, batch_id)
     return _shown(database, batch_id)
 
 

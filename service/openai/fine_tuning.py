@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 
+from service import training
 from service.access import CallerDep
-from service.acts import Act
 from service.api.deps import DatabaseDep
 from service.api.shapes.imports import UNKNOWN
+from service.cancelling import cancel_run
 from service.errors import NotFound
 from service.models import Event, Run, RunState
 from service.openai import metrics
@@ -28,9 +29,8 @@ from service.openai.fine_tuning_shapes import (
     Method,
 )
 from service.openai.shapes import Page
-from service.store import audit, events, runs
+from service.store import events, runs
 from service.store.database import Database
-from service.training import order
 from service.training_files import TrainingFiles
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["OpenAI: fine-tuning"])
@@ -73,7 +73,7 @@ def create(
     }
     with database.write() as session:
         try:
-            run, _ = order(session, body.training_file.removeprefix(DATASET), values)
+            run, _ = training.order(session, body.training_file.removeprefix(DATASET), values)
         except NotFound as missing:
             raise Refused(missing.detail, param="training_file", code="invalid_value") from missing
     return _object(run)
@@ -104,9 +104,7 @@ def retrieve(job_id: str, database: DatabaseDep) -> JobObject:
 def cancel(job_id: str, database: DatabaseDep, caller: CallerDep) -> JobObject:
     """Stop a training for good."""
     with database.write() as session:
-        run = runs.cancel(session, job_id)
-        audit.record(session, caller, Act.RUN_CANCELLED, job_id)
-        return _object(run)
+        return _object(cancel_run(session, caller, job_id))
 
 
 @router.post("/{job_id}/pause", response_model=JobObject)

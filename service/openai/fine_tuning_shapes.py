@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveIn
 
 from service.api.shapes.base import NAME, Use
 from service.launching import Launch
+from service.methods import TrainingMethod
 from service.openai.shapes import Asked, Identified
 from service.openai.words import Metadata
 
@@ -41,8 +42,8 @@ class Method(Asked):
 class Wishes(Asked):
     """Retort's own; the SDK sends them as `extra_body={"retort": {…}}`."""
 
-    method: str | None = None
-    """Such as `soft_label`; `sft` where neither this nor `method` is given."""
+    method: TrainingMethod | None = None
+    """The trainer's name for it; `sft` where neither this nor `method` is given."""
     config: dict[str, Any] = Field(default_factory=dict)
     """The method's knobs, over the hyperparameters."""
     evaluation: list[str] = Field(default_factory=list)

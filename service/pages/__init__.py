@@ -25,6 +25,7 @@ from service.pages import (
     sign_in,
     teachers,
     traces,
+    training,
     version_diff,
 )
 from service.pages.rendering import HERE
@@ -42,7 +43,7 @@ class _Static(StaticFiles):
 
 def install(app: FastAPI) -> None:
     """Add the pages, their static files and their errors. Call it after `service.errors.install`."""
-    # `version_diff` before `datasets`, whose `{name}/{number}` would take its address for a number.
+    # `version_diff` before `datasets`, whose `{name}/{number}` would take its address for a number; so `training`.
     rooms = (
         home,
         teachers,
@@ -52,6 +53,7 @@ def install(app: FastAPI) -> None:
         version_diff,
         datasets,
         recipes,
+        training,
         runs,
         licences,
         settings,

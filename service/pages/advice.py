@@ -21,6 +21,7 @@ ADVICE = {
 RETRY = "`retort retry {batch}` asks again for the answers that failed."
 REASONING_LOST = "Serve the teacher with the `--reasoning-parser` of its model; what is stored has no reasoning."
 LICENCE = "State the missing licences, or curate again with an override that names who allows it and why."
+EMPTY = "Its ledger says why each was dropped; a preview of the recipe shows the funnel before anything is sealed."
 NO_WORKER = "Start one with `retort worker`, or start Retort with `retort up`, which brings one along."
 
 

@@ -82,10 +82,27 @@ def _of_versions(versions: Sequence[DatasetVersion]) -> Iterator[Notice]:
         if version.state == VersionState.FAILED and _is_recent(version.created_at):
             yield Notice("bad", f"Curating {name} failed: {spaced(version.reason)}", version.detail, "", href)
         decision = (version.licence or {}).get("decision", "")
-        if version.state == VersionState.SEALED and decision in BLOCKED:
+        if version.state == VersionState.SEALED and version.input and not version.kept:
+            yield Notice(
+                "warn",
+                f"{name} kept none of its {number(version.input)} traces",
+                _strictest(version),
+                advice.EMPTY,
+                href,
+            )
+        elif version.state == VersionState.SEALED and decision in BLOCKED:
             clauses = "; ".join((version.licence or {}).get("clauses", []))
             title = f"{name} is blocked by its licences: {decision} for {version.intended_use} use"
             yield Notice("warn", title, clauses, advice.LICENCE, href)
+
+
+def _strictest(version: DatasetVersion) -> str:
+    """Return which filter of a version rejected most, and for which reasons; empty where people alone did."""
+    line = max(version.funnel, key=lambda line: line["rejected"], default=None)
+    if line is None:
+        return ""
+    reasons = ", ".join(f"{number(count)} {reason}" for reason, count in line["reasons"].items())
+    return f"{line['kind']} rejected {number(line['rejected'])}: {reasons}"
 
 
 def _of_runs(runs: Sequence[Run]) -> Iterator[Notice]:

@@ -7,14 +7,18 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Response
 
+from service.access import CallerDep, may
 from service.api.deps import DatabaseDep, SettingsDep
+from service.caller import Caller
 from service.figures import figures, models, not_measured, shown
 from service.models import RunState
 from service.pages.advice import advice
 from service.pages.charts import Chart, chart
 from service.pages.gap import read_report, tables
 from service.pages.rendering import page
+from service.pages.training import again
 from service.pages.words import number, spaced
+from service.scopes import Scope
 from service.settings import Settings
 from service.store import events, runs
 from service.store.database import Database
@@ -68,18 +72,19 @@ def listed(database: DatabaseDep) -> Response:
 
 
 @router.get("/{run_id}")
-def one(run_id: str, database: DatabaseDep, settings: SettingsDep) -> Response:
+def one(run_id: str, database: DatabaseDep, settings: SettingsDep, caller: CallerDep) -> Response:
     """Show one run."""
-    return page("run.html", **_values(database, settings, run_id))
+    values = _values(database, settings, run_id, caller)
+    return page("run.html", **values, again=again(values["run"]))
 
 
 @router.get("/{run_id}/live")
-def live(run_id: str, database: DatabaseDep, settings: SettingsDep) -> Response:
+def live(run_id: str, database: DatabaseDep, settings: SettingsDep, caller: CallerDep) -> Response:
     """Show the part of a run's page that moves."""
-    return page("run_live.html", **_values(database, settings, run_id))
+    return page("run_live.html", **_values(database, settings, run_id, caller))
 
 
-def _values(database: Database, settings: Settings, run_id: str) -> dict[str, Any]:
+def _values(database: Database, settings: Settings, run_id: str, caller: Caller) -> dict[str, Any]:
     with database.read() as session:
         run = runs.get(session, run_id)
     folder = settings.data_dir / "runs" / run.id
@@ -98,6 +103,7 @@ def _values(database: Database, settings: Settings, run_id: str) -> dict[str, An
         "shown": shown,
         "not_measured": not_measured(run.report or {}),
         "advice": advice,
+        "submits": may(caller, Scope.SUBMIT),
         "files": [name for name in FILES if (folder / name).is_file()],
         "charts": sorted(path.name for path in folder.glob("*.svg") if path.is_file()),
     }

@@ -134,8 +134,8 @@ def message_text(message: dict[str, Any]) -> str:
 
 def link(path: str, **query: Any) -> str:
     """Return an address of this site with the parameters that say something."""
-    said = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "", 0)}
-    return f"{path}?{urlencode(said)}" if said else path
+    said = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "", 0, [])}
+    return f"{path}?{urlencode(said, doseq=True)}" if said else path
 
 
 def _part_text(part: Any) -> str:

@@ -42,7 +42,7 @@ def test_a_file_in_a_form_is_taken_too(client, teacher):
         (b'{"prompt": "a", "reference": NaN}', None, "not valid JSON"),
         (b'{"prompt": "\\ud800"}', None, "not valid JSON"),
         (b'{"prompt": "a\\u0000b"}', None, "NUL"),
-        (b'{"prompt": "\xff"}', None, "not valid JSON"),
+        (b'{"prompt": "\xff"}', None, "not valid UTF-8 (byte 13 of the line)"),
     ],
 )
 def test_a_bad_line_is_named_with_its_field_and_nothing_is_stored(client, submit, line, field, said):

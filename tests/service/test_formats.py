@@ -54,6 +54,12 @@ def first_error(answer: Any) -> dict[str, Any]:
     return answer.json()["errors"][0]
 
 
+def test_json_lines_may_begin_with_a_byte_order_mark(post, prompts):
+    assert post('\ufeff{"prompt": "a"}\r\n\r\n{"prompt": "b"}\r\n'.encode()).json()["prompts"] == 2
+    assert [each.messages[0]["content"] for each in prompts()] == ["a", "b"]
+    assert first_error(post('{"prompt": "a"}\n\ufeff{"prompt": "b"}'.encode()))["line"] == 2, "nowhere else"
+
+
 def test_a_csv_row_may_span_lines_and_an_empty_cell_is_not_given(post, prompts):
     body = '\ufeffid,prompt,reference,messages,meta\na,"one,\ntwo ""three""",4,,\n'
     body += 'b,,,"[{""role"": ""user"", ""content"": ""x""}]","{""level"": 3}"\n\n'

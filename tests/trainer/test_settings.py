@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from service.methods import METHODS as KNOWN
 from trainer.config import pick_learning_rate
 from trainer.errors import TrainerError
+from trainer.methods import METHODS
 from trainer.settings import read_file, read_settings
 
 
@@ -76,3 +78,7 @@ def test_the_learning_rate_falls_with_size(parameters: int, lora: bool, rate: fl
 
 def test_a_stated_learning_rate_stands() -> None:
     assert pick_learning_rate(0.5, 10**9, lora=True) == 0.5
+
+
+def test_the_service_knows_the_methods_word_for_word():
+    assert {name: method.summary for name, method in METHODS.items()} == KNOWN

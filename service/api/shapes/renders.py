@@ -6,12 +6,13 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from service.api.shapes.base import Asked
+from service.methods import TrainingMethod
 
 
 class RenderIn(Asked):
     student: str = Field(min_length=1, max_length=1024)
     """A folder on the worker's machine, or a hub name."""
-    method: str = "sft"
+    method: TrainingMethod = "sft"
     """Whose knobs `config` has."""
     config: dict[str, Any] = {}
     """As a training would get them: `max_length`, `completion`, `chat_template`, `eos_token`, …"""

@@ -7,12 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from service.api.shapes.base import Asked, Given
 from service.launching import Launch
+from service.methods import TrainingMethod
 
 
 class RunIn(Asked):
     dataset: str
     """`NAME@N`, or `NAME` for its newest sealed version."""
-    method: str = "sft"
+    method: TrainingMethod = "sft"
     student: str = Field(min_length=1, max_length=1024)
     """A folder on the worker's machine, or a hub name."""
     config: dict[str, Any] = {}

@@ -25,6 +25,16 @@ AGAIN = re.compile(r"/traces/\d+(/|\?)")
 """A trace among those looked for: the same page once more, as often as there are ways to look."""
 
 
+def filled_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """Return a data folder with a filled database in it."""
+    folder = tmp_path_factory.mktemp(name)
+    database = Database(f"sqlite:///{folder / 'retort.db'}")
+    database.create()
+    fill(database, folder)
+    database.close()
+    return folder
+
+
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[TestClient]:
     app = create_app(Settings(data_dir=tmp_path, database_url=""))
@@ -35,12 +45,7 @@ def empty(tmp_path: Path) -> Iterator[TestClient]:
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the filled database in it; nobody writes to it."""
-    folder = tmp_path_factory.mktemp("library")
-    database = Database(f"sqlite:///{folder / 'retort.db'}")
-    database.create()
-    fill(database, folder)
-    database.close()
-    return folder
+    return filled_folder(tmp_path_factory, "library")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A page as a browser would take it apart: elements, attributes, links and the text a person reads."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "img", "input", "br", "line", "polyline"}
@@ -48,3 +49,23 @@ class Page(HTMLParser):
 def traces(html: str) -> list[str]:
     """Return the addresses of the traces that a page links to."""
     return re.findall(r'href="(/traces/\d+)["?]', html)
+
+
+def fields(html: str, form_id: str) -> list[tuple[str, str]]:
+    """Return what a browser would send of a page's form."""
+    start = html.index(f'<form id="{form_id}"')
+    form = html[start : html.index("</form>", start)]
+    found = []
+    for element in re.finditer(r'<(input|select|textarea)([^>]*?)name="([^"]+)"([^>]*)>', form):
+        tag, before, name, after = element.groups()
+        attributes = before + after
+        value = re.search(r'value="([^"]*)"', attributes)
+        if tag == "select":
+            inside = form[element.end() : form.index("</select>", element.end())]
+            value = re.search(r'value="([^"]*)" selected', inside) or re.search(r'value="([^"]*)"', inside)
+        elif tag == "textarea":
+            value = re.match(r"([^<]*)", form[element.end() :])
+        if re.search('type="(checkbox|radio)"', attributes) and " checked" not in attributes:
+            continue
+        found.append((name, unescape(value[1]) if value else ""))
+    return found

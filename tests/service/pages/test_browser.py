@@ -45,6 +45,7 @@ MAIN = [
     "/datasets/arithmetic/diff?from=loose@1&to=1&change=removed",
     f"/runs/{TRAINED}",
     f"/runs/{TRAINING}",
+    "/runs/new?dataset=arithmetic@1",
     "/teachers",
     "/licences?teacher=llama3.1&prompts=cc-by-sa-4.0",
     "/settings",

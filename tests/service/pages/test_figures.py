@@ -97,6 +97,17 @@ def version(number: int, **values) -> DatasetVersion:
     return DatasetVersion(dataset="d", number=number, intended_use="research", **values)
 
 
+EMPTIED = {
+    "state": VersionState.SEALED,
+    "input": 1200,
+    "licence": {"decision": "unknown", "clauses": []},
+    "funnel": [
+        {"kind": "length", "rejected": 3, "reasons": {"too_long": 3}},
+        {"kind": "verified", "rejected": 1197, "reasons": {"no_answer": 1000, "wrong_answer": 197}},
+    ],
+}
+
+
 @pytest.mark.parametrize(
     ("versions", "titles"),
     [
@@ -108,10 +119,16 @@ def version(number: int, **values) -> DatasetVersion:
             ["d@1 is blocked by its licences: forbidden for research use"],
         ),
         ([version(1, state=VersionState.SEALED, licence={"decision": "allowed"})], []),
+        ([version(1, **EMPTIED)], ["d@1 kept none of its 1,200 traces"]),
     ],
 )
 def test_only_the_newest_version_of_a_dataset_asks_for_attention(versions, titles):
     assert [notice.title for notice in attention.notices([], 0, [], versions, [])] == titles
+
+
+def test_a_version_that_kept_nothing_names_the_filter_that_took_most():
+    (notice,) = attention.notices([], 0, [], [version(1, **EMPTIED)], [])
+    assert notice.detail == "verified rejected 1,197: 1,000 no_answer, 197 wrong_answer"
 
 
 def test_a_run_that_failed_long_ago_is_left_in_peace():

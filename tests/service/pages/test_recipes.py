@@ -13,37 +13,16 @@ from filters.recipe import FILTERS, Recipe
 from service.app import create_app
 from service.pages import draft, knobs
 from service.settings import Settings
-from service.store.database import Database
 from tests.service.conftest import HERE
-from tests.service.pages.conftest import BROWSER
+from tests.service.pages.conftest import BROWSER, filled_folder
 from tests.service.pages.ids import DONE
-from tests.service.pages.library import fill
-from tests.service.pages.reader import Page
+from tests.service.pages.reader import Page, fields
 
 LENGTH = {"begun": "1", "batch": DONE, "f0.kind": "length", "f0.tokens_min": "200"}
 
 
 def read(**fields: str) -> draft.Draft:
     return draft.read(QueryParams(list(fields.items())))
-
-
-def fields(html: str) -> list[tuple[str, str]]:
-    """What a browser would send of the page's form of the recipe."""
-    form = html[html.index('<form id="recipe"') : html.index("</form>")]
-    found = []
-    for element in re.finditer(r'<(input|select|textarea)([^>]*?)name="([^"]+)"([^>]*)>', form):
-        tag, before, name, after = element.groups()
-        attributes = before + after
-        value = re.search(r'value="([^"]*)"', attributes)
-        if tag == "select":
-            inside = form[element.end() : form.index("</select>", element.end())]
-            value = re.search(r'value="([^"]*)" selected', inside) or re.search(r'value="([^"]*)"', inside)
-        elif tag == "textarea":
-            value = re.match(r"([^<]*)", form[element.end() :])
-        if 'type="checkbox"' in attributes and " checked" not in attributes:
-            continue
-        found.append((name, unescape(value[1]) if value else ""))
-    return found
 
 
 @pytest.mark.parametrize("kind", sorted(FILTERS))
@@ -61,7 +40,7 @@ def test_every_knob_of_every_filter_has_a_field_with_its_reason(filled, kind):
 def test_a_form_that_nobody_touched_changes_no_knob(filled, kind):
     """Whatever a field shows of a default is read back as that default."""
     html = filled.get("/recipes", params={"begun": "1", "f0.kind": kind}).text
-    assert draft.read(QueryParams(fields(html))).filters == [{"kind": kind}]
+    assert draft.read(QueryParams(fields(html, "recipe"))).filters == [{"kind": kind}]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +59,7 @@ def test_a_form_that_nobody_touched_changes_no_knob(filled, kind):
 def test_a_recipe_goes_through_text_and_form_unchanged(filled, filters):
     recipe = {"filters": filters, "on_abstain": "reject"}
     by_text = filled.get("/recipes", params={"text": json.dumps(recipe), "begun": "1"})
-    kept = filled.get("/recipes/recipe.json", params=fields(by_text.text)).json()
+    kept = filled.get("/recipes/recipe.json", params=fields(by_text.text, "recipe")).json()
     assert kept == recipe
     assert Recipe.parse(kept) == Recipe.parse(recipe)
 
@@ -121,7 +100,7 @@ def test_the_funnel_tells_reasons_with_traces_to_look_at(filled):
 def test_without_javascript_a_button_gives_the_same_funnel(filled):
     whole = filled.post("/recipes", data=LENGTH, headers=BROWSER).text
     assert "69 of 77" in whole
-    assert ("f0.tokens_min", "200") in fields(whole)
+    assert ("f0.tokens_min", "200") in fields(whole, "recipe")
 
 
 @pytest.mark.parametrize(
@@ -160,18 +139,14 @@ def test_a_text_that_cannot_be_used_stays_and_says_why(filled, text, said):
 
 def test_a_versions_recipe_is_where_one_may_begin(filled):
     html = filled.get("/recipes?version=arithmetic@1").text
-    assert ("batch", DONE) in fields(html)
-    assert ("name", "arithmetic") in fields(html)
+    assert ("batch", DONE) in fields(html, "recipe")
+    assert ("name", "arithmetic") in fields(html, "recipe")
     assert filled.get("/recipes?version=arithmetic@9", headers=BROWSER).status_code == 404
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("recipes")
-    database = Database(f"sqlite:///{folder / 'retort.db'}")
-    database.create()
-    fill(database, folder)
-    database.close()
+    folder = filled_folder(tmp_path_factory, "recipes")
     settings = Settings(data_dir=folder, database_url="", api_key="s3cret")
     with TestClient(create_app(settings), base_url=HERE, follow_redirects=False) as client:
         client.headers["Authorization"] = "Bearer s3cret"
@@ -212,7 +187,7 @@ def test_an_order_that_cannot_be_carried_out_keeps_the_form(own, wrong, said):
     answer = own.post("/recipes/curate", data=LENGTH | wrong)
     assert answer.status_code == 422
     assert said in answer.text
-    assert ("batch", DONE) in fields(answer.text)
+    assert ("batch", DONE) in fields(answer.text, "recipe")
 
 
 def test_a_key_that_may_only_read_edits_and_downloads_but_starts_nothing(own):

@@ -7,19 +7,13 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
-from service.store.database import Database
 from tests.service.conftest import HERE
-from tests.service.pages.conftest import BROWSER
-from tests.service.pages.library import fill
+from tests.service.pages.conftest import BROWSER, filled_folder
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reviewed")
-    database = Database(f"sqlite:///{folder / 'retort.db'}")
-    database.create()
-    fill(database, folder)
-    database.close()
+    folder = filled_folder(tmp_path_factory, "reviewed")
     with TestClient(create_app(Settings(data_dir=folder, database_url="")), base_url=HERE, headers=BROWSER) as running:
         yield running
 
