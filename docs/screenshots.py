@@ -25,7 +25,8 @@ from service.app import create_app
 from service.models import Batch, DatasetVersion, Failure, Prompt, Review, Run, Trace, VerdictRow
 from service.settings import Settings
 from service.store.database import Database
-from tests.service.pages.library import ASKING, TRAINED, TRAINING, fill
+from tests.service.pages.ids import ASKING, TRAINED, TRAINING
+from tests.service.pages.library import fill
 from tests.service.pages.report import HOSTILE
 
 IMAGES = Path(__file__).parent / "images"
@@ -37,6 +38,7 @@ RECIPE = "/recipes?begun=1&" + "&".join(
         *("f2.kind=near_duplicate", "f2.on=trace", "f2.threshold=0.7", "f2.across_prompts_only=false"),
     ]
 )
+WISH = "/runs/new?dataset=arithmetic@1&student=Qwen/Qwen3-0.6B&method=soft_label&knobs=temperature%3D2%0Aepochs%3D3"
 PAGES: dict[str, tuple[str, str, tuple[int, int]]] = {
     "overview": ("/", "light", WIDE),
     "overview-phone": ("/", "dark", PHONE),
@@ -49,6 +51,7 @@ PAGES: dict[str, tuple[str, str, tuple[int, int]]] = {
     "diff": ("/datasets/arithmetic/diff?from=loose@1&to=1&change=removed", "light", WIDE),
     "run": (f"/runs/{TRAINED}", "light", WIDE),
     "training": (f"/runs/{TRAINING}", "dark", WIDE),
+    "train": (WISH, "light", WIDE),
     "licences": ("/licences?teacher=llama3.1&prompts=cc-by-sa-4.0&base=llama3.1&use=commercial", "light", WIDE),
     "settings": ("/settings", "light", WIDE),
     "audit": ("/audit", "dark", WIDE),
