@@ -23,6 +23,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event, text
 
 from service.app import create_app
+from service.changes import Change
 from service.cli.serve import get_ready
 from service.models import (
     Batch,
@@ -178,7 +179,8 @@ def _versions(rows: int) -> Iterator[DatasetVersion]:
     sealed: dict[str, Any] = {"state": VersionState.SEALED, "input": rows, "kept": line["kept"], "funnel": funnel}
     for dataset, number in (("whole", 1), ("whole", 2), ("part", 1)):
         batches = [_batch(place) for place in range(BATCHES if dataset == "whole" else 1)]
-        yield DatasetVersion(dataset=dataset, number=number, batches=batches, intended_use="research", **sealed)
+        asked = {"batches": batches, "recipe": {"filters": []}, "intended_use": "research"}
+        yield DatasetVersion(dataset=dataset, number=number, **asked, **sealed)
 
 
 def _paths(rows: int) -> list[str]:
@@ -223,6 +225,8 @@ def _paths(rows: int) -> list[str]:
         "q=nothing",
     ]
     pages = ["/", "/live", "/batches", f"/batches/{batch}", "/datasets", "/datasets/whole/2", "/runs", "/teachers"]
+    pages += ["/runs/new", "/recipes", "/licences", "/settings", "/audit", "/docs", "/datasets/whole/diff?from=1&to=2"]
+    pages += [f"/datasets/whole/diff?from=1&to=2&change={change}" for change in Change]
     ledger = "/datasets/whole/2/ledger"
     pages += [ledger, *(f"{ledger}?outcome=reject&reason={reason}" for reason in REASONS)]
     pages += [f"/traces/{middle}", *(f"/traces?{query}" for query in asked)]

@@ -11,6 +11,7 @@ from service.errors import Conflict, NotFound
 from service.models import DatasetVersion, VersionState
 from service.store import datasets
 from service.store import diff as store
+from service.store.database import Database
 
 
 def pair(session: Session, name: str, number: int, other: str | None) -> tuple[DatasetVersion, DatasetVersion]:
@@ -20,17 +21,16 @@ def pair(session: Session, name: str, number: int, other: str | None) -> tuple[D
     """
     now = _sealed(datasets.version(session, name, number))
     if other is None:
-        earlier = [found for found in datasets.versions(session, name) if found.number < number]
-        before = next((found for found in earlier if found.state == VersionState.SEALED), None)
+        before = datasets.sealed_before(session, name, number)
         if before is None:
             raise NotFound(f"{name}@{number} has no sealed version before it; name another with `with`")
         return before, now
     return _sealed(datasets.named(session, f"{name}@{other}" if other.isdecimal() else other)), now
 
 
-def diff(session: Session, before: DatasetVersion, now: DatasetVersion) -> DiffOut:
+def diff(database: Database, before: DatasetVersion, now: DatasetVersion) -> DiffOut:
     """Return what changed from one sealed version to another, counted by reason."""
-    unchanged, lines = store.counts(session, before.id or 0, now.id or 0)
+    unchanged, lines = _counted(database, before.id or 0, now.id or 0)
     totals = Counter[Change]()
     for line, rows in lines:
         totals[line.change] += rows
@@ -49,6 +49,18 @@ def diff(session: Session, before: DatasetVersion, now: DatasetVersion) -> DiffO
         batches_removed=[batch for batch in before.batches if batch not in now.batches],
         same_rows=before.sha256 == now.sha256,
     )
+
+
+def _counted(database: Database, before: int, now: int) -> store.Counted:
+    """Return the counts of a pair. Sealing counts a version against the one before it; others wait the first time."""
+    with database.read() as session:
+        counted = store.known(session, before, now)
+        if counted is not None:
+            return counted
+        counted = store.counts(session, before, now)
+    with database.write() as session:
+        store.keep(session, before, now, counted)
+    return counted
 
 
 def _knobs(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[KnobChange]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from filters.manifest import FilterCount
 from service.models import DatasetVersion, VersionState
-from service.store import curation, soft_labels
+from service.store import curation, datasets, diff, soft_labels
 from service.store.curation import Span
 from workers.attempt import Attempt
 from workers.export import discard, discard_partial, partial_folder, put_in_place
@@ -20,11 +20,15 @@ def seal(
     """Export what the ledger keeps, and seal the version."""
     partial, values = _written(attempt, version, spans, reviews, funnel)
     folder = attempt.folder(version)
+    before = attempt.read(datasets.sealed_before, version.dataset, version.number)
+    counted = attempt.read(diff.counts, before.id, attempt.version_id) if before else None
     values["path"] = f"datasets/{version.dataset}/v{version.number}"
 
     def end(session: Any) -> None:
         # Behind the fence and before the commit: no two attempts ever give their folder the name.
         curation.seal(session, attempt.job, attempt.version_id, values)
+        if counted:
+            diff.keep(session, before.id, attempt.version_id, counted)
         put_in_place(partial, folder)
 
     attempt.write(end)

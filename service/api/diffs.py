@@ -17,7 +17,8 @@ router = APIRouter(prefix="/api/datasets/{name}/versions/{number}/diff", tags=["
 def counted(name: str, number: int, database: DatabaseDep, other: With = None) -> DiffOut:
     """Count what changed since another sealed version, by reason, and tell which filters and batches are others."""
     with database.read() as session:
-        return diff.diff(session, *diff.pair(session, name, number, other))
+        before, now = diff.pair(session, name, number, other)
+    return diff.diff(database, before, now)
 
 
 @router.get("/rows")

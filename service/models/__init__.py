@@ -3,7 +3,7 @@
 from service.models.audit import Audit
 from service.models.batches import Batch, BatchState, Failure, Prompt
 from service.models.benchmarks import Benchmark
-from service.models.datasets import Dataset, DatasetVersion, VersionState
+from service.models.datasets import Dataset, DatasetVersion, VersionDiff, VersionState
 from service.models.events import Event
 from service.models.figures import Figure, Presence
 from service.models.files import File, Purpose
@@ -41,5 +41,6 @@ __all__ = [
     "Teacher",
     "Trace",
     "VerdictRow",
+    "VersionDiff",
     "VersionState",
 ]

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from service.models.columns import created, json_field, row_id, text_field, word
@@ -58,3 +58,13 @@ class DatasetVersion(SQLModel, table=True):
     detail: str = text_field()
     created_at: float = created()
     sealed_at: float | None = None
+
+
+class VersionDiff(SQLModel, table=True):
+    """How many rows differ between two sealed versions, and in which ways: counted once, since neither ever changes."""
+
+    before_id: int = Field(primary_key=True, foreign_key="datasetversion.id", sa_type=BigInteger)
+    now_id: int = Field(primary_key=True, foreign_key="datasetversion.id", sa_type=BigInteger)
+    unchanged: int = Field(sa_type=BigInteger)
+    lines: list[list[Any]] = json_field(list)
+    """Each the fields of a `service.store.diff.Line` and how many rows changed so; the most come first."""

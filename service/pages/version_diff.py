@@ -36,13 +36,13 @@ def between(
         if not sealed or (to == 0 and len(sealed) < 2 and not before):
             return page("version_diff.html", name=name, sealed=sealed, found=None)
         one, other = diff.pair(session, name, to or sealed[0].number, before or None)
-        found = diff.diff(session, one, other)
         chosen = Change(change) if change in set(Change) else None
         rows = []
         if chosen:
             wanted = {"filter": filter_, "reason": reason}
             listed = store.page(session, one.id or 0, other.id or 0, chosen, wanted, after=after, limit=PAGE_ROWS)
             rows = [DiffRow(**row) for row in listed]
+    found = diff.diff(database, one, other)
     asked: dict[str, Any] = {
         "from": _short(found.before, name),
         "to": other.number,

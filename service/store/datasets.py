@@ -74,6 +74,12 @@ def versions(session: Session, dataset: str) -> Sequence[DatasetVersion]:
     return session.exec(query.order_by(col(DatasetVersion.number).desc())).all()
 
 
+def sealed_before(session: Session, dataset: str, number: int) -> DatasetVersion | None:
+    """Return the newest sealed version with a smaller number; None where there is none."""
+    earlier = (found for found in versions(session, dataset) if found.number < number)
+    return next((found for found in earlier if found.state == VersionState.SEALED), None)
+
+
 def version(session: Session, dataset: str, number: int) -> DatasetVersion:
     """Return one version; NotFound says which there are."""
     known = {found.number: found for found in versions(session, dataset)}

@@ -4,9 +4,10 @@ import json
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select, update
 
 from service.app import create_app
-from service.models import JobKind, VersionState
+from service.models import JobKind, VersionDiff, VersionState
 from tests.workers.made import add_batch, order, questions, review, trace_ids, version
 
 
@@ -37,6 +38,8 @@ def test_a_diff_gives_every_row_that_came_went_or_moved_with_its_reason(database
     review(database, unliked, "keep")
     sealed("sums", [long, short, late], [{"kind": "length", "tokens_min": 30}], split={"eval": 0.0, "test": 0.4})
 
+    with database.read() as session:
+        assert session.scalars(select(VersionDiff.now_id)).all() == [2], "counted when it was sealed"
     found = client.get("/api/datasets/sums/versions/2/diff?with=1").json()
     assert (found["kept_before"], found["kept_now"]) == (22, 24)
     assert (found["added"], found["removed"]) == (5, 3)
@@ -72,5 +75,9 @@ def test_versions_of_other_datasets_compare_and_equal_ones_say_so(database, clie
         sealed(name, [batch], [{"kind": "length"}])
     found = client.get("/api/datasets/again/versions/1/diff?with=sums@1").json()
     assert (found["unchanged"], found["why"], found["recipe"], found["same_rows"]) == (3, [], [], True)
+    with database.write() as session:
+        session.execute(update(VersionDiff).values(unchanged=2))
+    again = client.get("/api/datasets/again/versions/1/diff?with=sums@1").json()
+    assert again == found | {"unchanged": 2}, "counted once"
     assert client.get("/api/datasets/sums/versions/1/diff").status_code == 404
     assert json.loads(client.get("/api/datasets/sums/versions/1/diff?with=7").text)["status"] == 404

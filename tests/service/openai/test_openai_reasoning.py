@@ -9,8 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.openai.conftest import line, rows, submit
-from tests.service.openai.test_openai_batches import ended
+from tests.service.openai.conftest import ended, line, rows, submit
 
 ERAS = ("reasoning", "reasoning_content", "both", "inline", "closing_tag")
 

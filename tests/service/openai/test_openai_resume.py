@@ -7,8 +7,7 @@ from openai.types import Batch
 
 from service.models import Batch as Row
 from service.store import batches
-from tests.service.openai.conftest import jsonl, line, post, rows, strict, wait_for
-from tests.service.openai.test_openai_batches import change, ended, store
+from tests.service.openai.conftest import change, ended, jsonl, line, post, rows, store, strict, wait_for
 
 LINES = [line(f"id-{number}", f"{number} + 1 = ?") for number in range(9)]
 WINDOW = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}

@@ -5,8 +5,7 @@ from openai.types import Batch, FileObject, Model
 from openai.types.chat import ChatCompletion, ChatCompletionStoreMessage
 from openai.types.shared import ErrorObject
 
-from tests.service.openai.conftest import line, post, submit
-from tests.service.openai.test_openai_batches import store
+from tests.service.openai.conftest import line, post, store, submit
 
 
 def test_every_list_holds_objects_of_the_sdk(sdk, fake, database, server):
