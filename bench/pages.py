@@ -138,7 +138,10 @@ def _statements(embedded: bool, judged_by: int) -> list[str]:
     for reason, share in REASONS.items():
         reached += share
         drawn += f" when i * 7919 % 10000 < {10_000 * reached:.0f} then '{reason}'"
-    judged = f"(select i + 1 as trace_id, {drawn} else '' end as reason from n) as judged"
+    # A version differs a little from the one before it: some rows are no longer kept, some are in another split.
+    reason = f"case when i % 499 = 1 and :version = 2 then 'too_long' else {drawn} else '' end end as reason"
+    split = "case when i % 997 = 1 and :version = 2 then 'eval' else 'train' end as split"
+    judged = f"(select i + 1 as trace_id, {reason}, {split} from n) as judged"
     outcome = "case reason when '' then 'keep' else 'reject' end"
     null = "'null'" if embedded else "cast('null' as json)"
     category = f"'category ' || (i / {ANSWERS} % {CATEGORIES})"
@@ -153,8 +156,8 @@ def _statements(embedded: bool, judged_by: int) -> list[str]:
         *(
             f"""{numbers} insert into verdict (version_id, trace_id, outcome, filter, reason, detail, split,
                 evidence, abstentions, notes)
-            select {version}, trace_id, {outcome}, 'verified', reason, '', 'train', {null}, {null}, {null}
-            from {judged}"""
+            select {version}, trace_id, {outcome}, 'verified', reason, '', split, {null}, {null}, {null}
+            from {judged.replace(":version", str(version))}"""
             for version in range(1, judged_by + 1)
         ),
     ]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from service import diff
 from service.api.deps import After, DatabaseDep
-from service.api.shapes.diffs import DiffRow
+from service.api.shapes.diffs import DiffOut, DiffRow
 from service.changes import Change
 from service.models import VersionState
 from service.pages.rendering import page
@@ -36,13 +36,14 @@ def between(
         if not sealed or (to == 0 and len(sealed) < 2 and not before):
             return page("version_diff.html", name=name, sealed=sealed, found=None)
         one, other = diff.pair(session, name, to or sealed[0].number, before or None)
-        chosen = Change(change) if change in set(Change) else None
-        rows = []
-        if chosen:
-            wanted = {"filter": filter_, "reason": reason}
-            listed = store.page(session, one.id or 0, other.id or 0, chosen, wanted, after=after, limit=PAGE_ROWS)
-            rows = [DiffRow(**row) for row in listed]
     found = diff.diff(database, one, other)
+    chosen = Change(change) if change in set(Change) else None
+    wanted = {"filter": filter_, "reason": reason}
+    rows = []
+    if chosen and _are_there(found, chosen, wanted):
+        with database.read() as session:
+            listed = store.page(session, one.id or 0, other.id or 0, chosen, wanted, after=after, limit=PAGE_ROWS)
+        rows = [DiffRow(**row) for row in listed]
     asked: dict[str, Any] = {
         "from": _short(found.before, name),
         "to": other.number,
@@ -53,6 +54,12 @@ def between(
     following = rows[-1].trace if len(rows) == PAGE_ROWS else None
     shown = {"rows": rows, "after": after, "following": following}
     return page("version_diff.html", name=name, sealed=sealed, found=found, asked=asked, **shown)
+
+
+def _are_there(found: DiffOut, change: Change, wanted: dict[str, str | None]) -> bool:
+    """Whether any row changed so: to find none takes the database as long as to read both versions."""
+    lines = (line.model_dump() for line in found.why if line.change == change)
+    return any(all(value is None or line[name] == value for name, value in wanted.items()) for line in lines)
 
 
 def _short(label: str, name: str) -> str:
