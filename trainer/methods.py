@@ -1,4 +1,6 @@
-"""The training methods by name. A new one is a file with `Config` and `train`, and a line here."""
+"""The training methods by name. A new one is a file with `Config` and `train`, a line here, and one in
+`service.methods`, which names them to people and may not import this.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
