@@ -83,8 +83,9 @@ def _bench(folder: Path, url: str, rows: int, repeats: int) -> None:
     if there < rows:
         fill(database, rows)
     settings = Settings(data_dir=folder, database_url=url)
-    with TestClient(create_app(settings), base_url=HERE, headers={"Accept": "text/html"}) as client:
-        get_ready()  # as the API's own process does
+    app = create_app(settings)
+    with TestClient(app, base_url=HERE, headers={"Accept": "text/html"}) as client:
+        get_ready(app)  # as the API's own process does
         print(f"\n{rows:,} traces, {database.engine.dialect.name}; ms: p50, p95, worst of {repeats}", flush=True)
         for path in _paths(rows):
             _show(client, path, repeats)

@@ -7,8 +7,12 @@ import signal
 import socket
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import uvicorn
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def main(fd: int, stop_s: int) -> None:
@@ -27,7 +31,7 @@ def main(fd: int, stop_s: int) -> None:
     except NewerDatabase as error:
         sys.exit(str(error))
     tracing.trace_requests(app)
-    threading.Thread(target=get_ready, daemon=True).start()
+    threading.Thread(target=get_ready, args=[app], daemon=True).start()
     # The log is ours, requests and all.
     config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=stop_s, lifespan="on")
     # Once it has stopped, uvicorn raises SIGTERM again, which by default ends the process there and then.
@@ -38,12 +42,13 @@ def main(fd: int, stop_s: int) -> None:
         tracing.stop()
 
 
-def get_ready() -> None:
+def get_ready(app: "FastAPI") -> None:
     """Do beforehand, and while the first requests are answered, what some later one would have to wait for."""
     from service import memory
     from service.pages.rendering import compile_all
 
     compile_all()
+    app.openapi()  # half a second, which `/docs` and /openapi.json share from then on
     memory.settle()
 
 

@@ -116,7 +116,7 @@ def test_a_file_that_a_running_batch_is_made_of_stays_until_it_has_ended(sdk, te
         ({"custom_id": "b", "method": "POST", "url": "/v1/chat/completions"}, "body", "missing_field", "required"),
         (b'{"custom_id": "b"', None, "invalid_json_line", "not valid JSON"),
         (b'["b"]', None, "invalid_json_line", "expected a JSON object, found list"),
-        (b'{"custom_id": "b\xff"}', None, "invalid_json_line", "not valid JSON"),
+        (b'{"custom_id": "b\xff"}', None, "invalid_json_line", "not valid UTF-8 (byte 17 of the line)"),
         (b'{"custom_id": NaN}', None, "invalid_json_line", "not valid JSON"),
         (b"[" * 10_000, None, "invalid_json_line", "not valid JSON"),
         (b'{"custom_id": "\\u0000"}', None, "invalid_json_line", "NUL"),
