@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from filters.recipe import FILTERS
@@ -22,6 +21,7 @@ from service.api.shapes.datasets import PreviewExample, PreviewOut, VersionIn
 from service.caller import Caller
 from service.errors import Problem, TooLarge
 from service.models.batches import ENDED
+from service.pages import forms
 from service.pages.draft import SAMPLES, Draft, read
 from service.pages.knobs import purpose
 from service.pages.rendering import HEADERS, page
@@ -102,11 +102,7 @@ def _order(draft: Draft) -> VersionIn:
     values: dict[str, Any] = {"name": given["name"], "batches": draft.batches, "recipe": draft.data}
     values |= {"base": given["base"] or None} | ({"intended_use": given["use"]} if given["use"] else {})
     values["split"] = {part: given[part] for part in ("eval", "test") if given[part]}
-    try:
-        return VersionIn.model_validate(values)
-    except ValidationError as error:
-        wrong = [{"field": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
-        raise Problem("the order cannot be read", wrong) from error
+    return forms.read(VersionIn, values)
 
 
 def _funnel(database: Database, settings: Settings, staff: Staff, draft: Draft) -> dict[str, Any]:

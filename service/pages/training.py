@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from service import training
 from service.access import CallerDep, may
@@ -18,6 +18,7 @@ from service.cancelling import cancel_run
 from service.errors import Problem
 from service.methods import METHODS, knob_texts, read_knobs
 from service.models import Run, VersionState
+from service.pages import forms
 from service.pages.rendering import HEADERS, page
 from service.pages.words import link
 from service.scopes import Scope
@@ -53,11 +54,7 @@ class Wish(BaseModel):
         options = _read("options", self.options)
         if options or self.processes.strip() not in ("", "1"):
             values["launch"] = {"processes": self.processes.strip() or 1, "options": options}
-        try:
-            return RunIn.model_validate(values)
-        except ValidationError as error:
-            wrong = [{"field": str(each["loc"][-1]), "message": each["msg"]} for each in error.errors()]
-            raise Problem("the order cannot be read", wrong) from error
+        return forms.read(RunIn, values)
 
 
 def _read(field: str, text: str) -> dict[str, Any]:

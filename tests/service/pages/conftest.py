@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def filled_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
     fill(database, folder)
     database.close()
     return folder
+
+
+@contextmanager
+def with_key(folder: Path) -> Iterator[TestClient]:
+    """Yield a client of the pages over a folder of its own: it has the key, may change things, follows no redirect."""
+    app = create_app(Settings(data_dir=folder, database_url="", api_key="s3cret"))
+    with TestClient(app, base_url=HERE, follow_redirects=False) as client:
+        client.headers["Authorization"] = "Bearer s3cret"
+        yield client
 
 
 @pytest.fixture

@@ -6,15 +6,11 @@ from html import unescape
 from urllib.parse import quote, urlencode
 
 import pytest
-from fastapi.testclient import TestClient
 from starlette.datastructures import QueryParams
 
 from filters.recipe import FILTERS, Recipe
-from service.app import create_app
 from service.pages import draft, knobs
-from service.settings import Settings
-from tests.service.conftest import HERE
-from tests.service.pages.conftest import BROWSER, filled_folder
+from tests.service.pages.conftest import BROWSER, filled_folder, with_key
 from tests.service.pages.ids import DONE
 from tests.service.pages.reader import Page, fields
 
@@ -146,10 +142,7 @@ def test_a_versions_recipe_is_where_one_may_begin(filled):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    folder = filled_folder(tmp_path_factory, "recipes")
-    settings = Settings(data_dir=folder, database_url="", api_key="s3cret")
-    with TestClient(create_app(settings), base_url=HERE, follow_redirects=False) as client:
-        client.headers["Authorization"] = "Bearer s3cret"
+    with with_key(filled_folder(tmp_path_factory, "recipes")) as client:
         yield client
 
 

@@ -1,15 +1,11 @@
 """Ordering a training from a page, ordering it again, and the buttons that stop work or go on with it."""
 
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.app import create_app
 from service.methods import knob_texts, read_knobs
-from service.settings import Settings
-from tests.service.conftest import HERE
-from tests.service.pages.conftest import filled_folder
+from tests.service.pages.conftest import filled_folder, with_key
 from tests.service.pages.ids import ASKING, BROKEN, DONE, TRAINED, TRAINING
 from tests.service.pages.reader import Page, fields
 
@@ -20,10 +16,7 @@ WISH |= {"processes": "2", "options": "use_fsdp=true"}
 
 @pytest.fixture
 def own(tmp_path_factory):
-    folder = filled_folder(tmp_path_factory, "training")
-    settings = Settings(data_dir=folder, database_url="", api_key="s3cret")
-    with TestClient(create_app(settings), base_url=HERE, follow_redirects=False) as client:
-        client.headers["Authorization"] = "Bearer s3cret"
+    with with_key(filled_folder(tmp_path_factory, "training")) as client:
         yield client
 
 
